@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalogue of quantities and of kinds of device, read from TOML.
+
+Invariant: a quantity has one name, one unit and one physical range, everywhere; a kind is data, not code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from gateway.errors import InvalidCatalogue
+
+__all__ = ["ACTIONS", "Catalogue", "Kind", "Quantity", "load_catalogue"]
+
+ACTIONS: Final = ("irrigate", "feed", "aerate", "stop")  # besides `ping`, which every kind answers
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Something a device measures.
+
+    Attributes
+    ----------
+    unit : str
+        The one unit it is sent, stored and shown in.
+    low, high : float
+        Physical range, both ends allowed; booleans have 0 and 1.
+    total : bool
+        A running total: over a window its difference counts, not its mean.
+    names : mapping
+        What people call it, by language ("en", "id").
+    """
+
+    name: str
+    unit: str
+    boolean: bool
+    low: float
+    high: float
+    total: bool
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of device: what it may measure and what it can be told to do."""
+
+    name: str
+    quantities: tuple[Quantity, ...]
+    actions: tuple[str, ...]
+
+    def quantity(self, name: str) -> Quantity | None:
+        """Return the quantity of that name if this kind measures it."""
+        return next((quantity for quantity in self.quantities if quantity.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All quantities and kinds known to this installation."""
+
+    quantities: Mapping[str, Quantity]
+    kinds: Mapping[str, Kind]
+
+    def suggest(self, name: str, kind: Kind | None = None) -> str | None:
+        """Return the known quantity nearest to a misspelt `name`, or None."""
+        known: Iterable[str] = (q.name for q in kind.quantities) if kind else self.quantities
+        near = difflib.get_close_matches(name[:64], list(known), n=1, cutoff=0.6)
+        return near[0] if near else None
+
+
+def load_catalogue(extra: Path | None = None) -> Catalogue:
+    """Read the built-in catalogue and, after it, a partner's own file.
+
+    Parameters
+    ----------
+    extra : Path or None
+        A TOML file with the tables `quantities` and `kinds`, shaped as the built-in files; it may add and must not change
+        what is built in, or one installation's numbers would mean something else than another's.
+
+    Raises
+    ------
+    InvalidCatalogue
+        A table lacks a key, repeats a built-in name, or a kind names an unknown quantity or action.
+    """
+    here = files("gateway")
+    quantities = tomllib.loads(here.joinpath("quantities.toml").read_text("utf-8"))
+    kinds = tomllib.loads(here.joinpath("kinds.toml").read_text("utf-8"))
+    if extra is not None:
+        try:
+            added = tomllib.loads(extra.read_text("utf-8"))
+        except (OSError, tomllib.TOMLDecodeError) as exc:
+            raise InvalidCatalogue(f"{extra}: {exc}") from exc
+        for built_in, table in ((quantities, "quantities"), (kinds, "kinds")):
+            own = added.get(table, {})
+            if repeated := sorted(built_in.keys() & own.keys()):
+                raise InvalidCatalogue(f"{extra}: [{table}.{repeated[0]}] is built in; choose another name")
+            built_in.update(own)
+    known = {name: _quantity(name, table) for name, table in quantities.items()}
+    return Catalogue(known, {name: _kind(name, table, known) for name, table in kinds.items()})
+
+
+def _quantity(name: str, table: Mapping[str, Any]) -> Quantity:
+    try:
+        kind: Literal["number", "boolean"] = table["type"]
+        boolean = kind == "boolean"
+        if kind not in ("number", "boolean"):
+            raise InvalidCatalogue(f"quantity {name}: type is {kind!r}, not number or boolean")
+        low, high = (0.0, 1.0) if boolean else (float(table["min"]), float(table["max"]))
+        names = {language: str(table.get(language, name)) for language in ("en", "id")}
+        quantity = Quantity(name, str(table["unit"]), boolean, low, high, bool(table.get("total", False)), names)
+    except KeyError as exc:
+        raise InvalidCatalogue(f"quantity {name}: {exc.args[0]} is missing") from exc
+    if not (name.isidentifier() and name.islower()):
+        raise InvalidCatalogue(f"quantity {name}: a name is lower-case letters, digits and underscores")
+    if not quantity.low < quantity.high:
+        raise InvalidCatalogue(f"quantity {name}: min {low} is not below max {high}")
+    return quantity
+
+
+def _kind(name: str, table: Mapping[str, Any], known: Mapping[str, Quantity]) -> Kind:
+    wanted, actions = list(table.get("quantities", [])), tuple(table.get("actions", ()))
+    if missing := [quantity for quantity in wanted if quantity not in known]:
+        raise InvalidCatalogue(f"kind {name}: there is no quantity {missing[0]!r}")
+    if unknown := [action for action in actions if action not in ACTIONS]:
+        raise InvalidCatalogue(f"kind {name}: there is no action {unknown[0]!r}; actions are {', '.join(ACTIONS)}")
+    if len(set(wanted)) != len(wanted) or not wanted:
+        raise InvalidCatalogue(f"kind {name}: quantities must be named, each once")
+    return Kind(name, tuple(known[quantity] for quantity in wanted), actions)
