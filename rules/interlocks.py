@@ -49,16 +49,17 @@ def apply(
         The plan within the limits. NaN, an infinity or a negative number among a row's amounts or limits, or nothing
         left to give: the row does not act. Where an act is refused, the row is `withheld`.
     """
-    seconds = np.minimum(plan.seconds, max_seconds)
     litres = np.minimum(plan.litres, max_litres)
     grams = np.minimum(plan.grams, max_grams)
     stop = np.minimum(plan.max_seconds, max_seconds)
-    seconds = np.minimum(seconds, stop)
-    with np.errstate(all="ignore"):
-        # One sum stands for all seven: NaN and infinities survive addition, and numbers whose sum overflows are absurd.
-        asked = plan.seconds + plan.litres + plan.grams + plan.max_seconds
-        finite = np.isfinite(asked + max_seconds + max_litres + max_grams)
-    something = finite & (seconds > 0.0) & (litres >= 0.0) & (grams >= 0.0) & (litres + grams > 0.0)
+    seconds = np.minimum(plan.seconds, stop)
+    something = (
+        _finite(plan, max_seconds, max_litres, max_grams)
+        & (seconds > 0.0)
+        & (litres >= 0.0)
+        & (grams >= 0.0)
+        & (litres + grams > 0.0)
+    )
     act = plan.act & something & enabled & online & ~busy & ~unsettled
     refused = plan.act & ~act
     cut = act & ((seconds < plan.seconds) | (litres < plan.litres) | (grams < plan.grams) | (stop < plan.max_seconds))
@@ -80,3 +81,11 @@ def apply(
         latched=plan.latched.copy(),
         withheld=plan.withheld | refused,
     )
+
+
+def _finite(plan: Plan, max_seconds: Numbers, max_litres: Numbers, max_grams: Numbers) -> Flags:
+    # One sum stands for all seven: NaN and infinities survive addition, and numbers whose sum overflows are absurd.
+    with np.errstate(all="ignore"):
+        asked = plan.seconds + plan.litres + plan.grams + plan.max_seconds
+        finite: Flags = np.isfinite(asked + max_seconds + max_litres + max_grams)
+    return finite

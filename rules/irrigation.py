@@ -161,10 +161,7 @@ def _ask(state: IrrigationState, params: IrrigationParams, calendar: IrrigationC
     known = valid & fresh
     dry = state.soil_moisture < params.low
     need = (params.high - state.soil_moisture) * params.root_depth * params.area * LITRES_PER_M3
-    # A bed that lacks less than a useful run is as full as it gets: else it would wait, half latched, and be topped up
-    # far above `low` as soon as it had dried by that little.
-    unfilled = (need > 0.0) & (_seconds(need, params) >= params.min_seconds)
-    latched = np.where(known, dry | (state.latched & unfilled), state.latched)
+    latched = _latched(state, params, known, need)
     wanted = params.enabled & known & latched
     unread = params.enabled & valid & ~fresh
     holds = _holds(state, params, calendar.allowed, now, wanted)
@@ -197,6 +194,14 @@ def _ask(state: IrrigationState, params: IrrigationParams, calendar: IrrigationC
         latched=latched,
         withheld=np.zeros_like(act),
     )
+
+
+def _latched(state: IrrigationState, params: IrrigationParams, known: Flags, need: Numbers) -> Flags:
+    """Move the latch by the reading, or keep it where there is none."""
+    # A bed that lacks less than a useful run is as full as it gets: else it would wait, half latched, and be topped up
+    # far above `low` as soon as it had dried by that little.
+    unfilled = (need > 0.0) & (_seconds(need, params) >= params.min_seconds)
+    return np.where(known, (state.soil_moisture < params.low) | (state.latched & unfilled), state.latched)
 
 
 def _valid(params: IrrigationParams) -> Flags:
