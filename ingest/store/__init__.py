@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Series stores: where measurements stay, behind one protocol with two engines."""
+
+from __future__ import annotations
+
+from ingest.store.batch import CLOCK_SERVER, NOT_GIVEN, RESERVED_NAMES, Batch, DeviceNames, RejectedRow, Rows
+from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
+from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
+from ingest.store.influx_store import InfluxConfig, InfluxStore
+from ingest.store.protocol import ROWS_IN_ANSWER_MAX, Aggregate, Latest, Series, SeriesQuery, SeriesStore
+
+__all__ = [
+    "CLOCK_SERVER",
+    "NOT_GIVEN",
+    "RESERVED_NAMES",
+    "ROWS_IN_ANSWER_MAX",
+    "Aggregate",
+    "Batch",
+    "DeviceNames",
+    "DuckDBConfig",
+    "DuckDBStore",
+    "InfluxConfig",
+    "InfluxStore",
+    "Latest",
+    "RejectedRow",
+    "Rows",
+    "Series",
+    "SeriesQuery",
+    "SeriesStore",
+    "StoreError",
+    "StoreRefused",
+    "StoreRejected",
+    "StoreUnavailable",
+]

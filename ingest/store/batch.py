@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes into a series store: measurements as columns, and how far they bring it.
+
+A row is a record as a device sent it, a column a quantity. Every array of one
+`Rows` has the same length; NaN in a column means that it was not measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CLOCK_SERVER", "NOT_GIVEN", "RESERVED_NAMES", "Batch", "DeviceNames", "RejectedRow", "Rows"]
+
+CLOCK_SERVER: Final = 1  # bit 0 of `flags`: the time is that of receipt, the device gave none
+NOT_GIVEN: Final = -1  # in `boot` and `seq`: the device does not count them
+
+# The stores' own columns, tags and fields; "time" is taken by InfluxDB itself.
+RESERVED_NAMES: Final = frozenset({"boot", "clock", "device", "flags", "place", "seq", "site", "time", "ts", "ts_ms", "zone"})
+
+_NS_PER_MS: Final = 1_000_000
+
+
+class DeviceNames(Protocol):
+    """Knows the site and the name behind a device's index, which may be another one after a restart."""
+
+    def names(self, index: int) -> tuple[str, str]:
+        """Return (site, device) of a device index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Records of one kind of device.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of device that the records come from.
+    device : ndarray of int32, shape (n,)
+        Index of the device, named by `DeviceNames`.
+    zone : ndarray of uint8, shape (n,)
+        Bed or pond of that device.
+    ts_ms : ndarray of int64, shape (n,)
+        Time of measurement since the Unix epoch, UTC. [ms]
+    boot, seq : ndarray of int64, shape (n,)
+        The device's counts of restarts and records; `NOT_GIVEN` where it has none.
+    place : ndarray of int64, shape (n,)
+        Place of the record in its journal row.
+    flags : ndarray of uint8, shape (n,)
+        Bit 0 is `CLOCK_SERVER`.
+    values : dict of str to ndarray of float64, shape (n,)
+        A column for each quantity, in its one unit; booleans are 0.0 and 1.0.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ or a quantity bears a name that the stores use themselves.
+    """
+
+    kind: str
+    device: NDArray[np.int32]
+    zone: NDArray[np.uint8]
+    ts_ms: NDArray[np.int64]
+    boot: NDArray[np.int64]
+    seq: NDArray[np.int64]
+    place: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    values: dict[str, NDArray[np.float64]]
+
+    def __post_init__(self) -> None:
+        own = (self.device, self.zone, self.ts_ms, self.boot, self.seq, self.place, self.flags)
+        shapes = {*(column.shape for column in own), *(column.shape for column in self.values.values())}
+        if shapes != {(len(self),)}:
+            raise ValueError(f"columns of {self.kind!r} differ in length")
+        if taken := RESERVED_NAMES.intersection(self.values):
+            raise ValueError(f"quantities of {self.kind!r} bear names of the store itself: {', '.join(sorted(taken))}")
+
+    def __len__(self) -> int:
+        return len(self.ts_ms)
+
+    def timestamp_ns(self) -> NDArray[np.int64]:
+        """Return each row's instant, made different within a millisecond.
+
+        The part below the millisecond is `seq` mod 1,000,000, or the place in the
+        journal row where the device does not count. The same record always gets
+        the same instant, so that writing it again changes nothing. [ns]
+        """
+        below = np.where(self.seq >= 0, self.seq, self.place) % _NS_PER_MS
+        return np.asarray(self.ts_ms * _NS_PER_MS + below, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows to be written together, and the journal position that they bring a store to."""
+
+    rows: tuple[Rows, ...]
+    upto: int
+
+    def __len__(self) -> int:
+        return sum(len(rows) for rows in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that a store does not accept: its `Rows` in the batch, its index in them, and why."""
+
+    rows: int
+    index: int
+    reason: str

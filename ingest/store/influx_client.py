@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""InfluxDB's write and query API through influxdb-client, with its failures told apart by remedy.
+
+400, 413, 422                      StoreRejected       the lines or the question
+401, 403, 404, certificates        StoreRefused        token, organisation, bucket, address
+429, 5xx, timeouts, resets         StoreUnavailable    later
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.domain.dialect import Dialect
+from influxdb_client.rest import ApiException
+from urllib3.exceptions import HTTPError
+
+from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
+from ingest.store.influx_flux import Parameters
+
+__all__ = ["InfluxClient"]
+
+_REJECTED: Final = frozenset({400, 413, 422})
+_UNAVAILABLE: Final = frozenset({408, 429})
+_REASON_MAX: Final = 500  # characters of an answer that are kept
+
+
+class InfluxClient:
+    """One server, organisation and bucket; usable from several threads."""
+
+    def __init__(self, url: str, org: str, bucket: str, token: str, timeout_s: float) -> None:
+        self._org = org
+        self._bucket = bucket
+        self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout_s * 1000), retries=False)
+        self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._query_api = self._client.query_api()
+
+    def write(self, body: bytes) -> None:
+        """Write lines; after a `StoreRejected` some of them may have been kept."""
+        with _told_apart():
+            self._write_api.write(bucket=self._bucket, record=body)
+
+    def ask(self, question: str, parameters: Parameters) -> dict[str, list[str]]:
+        """Return the columns of a question's one table; no columns if nothing was found."""
+        dialect = Dialect(  # type: ignore[no-untyped-call]
+            header=True, delimiter=",", annotations=[], comment_prefix="#", date_time_format="RFC3339"
+        )
+        with _told_apart():
+            rows = [row for row in self._query_api.query_csv(question, dialect=dialect, params=parameters) if row]
+        if not rows:
+            return {}
+        columns = dict(zip(rows[0], map(list, zip(*rows[1:], strict=True)), strict=False))
+        if "error" in columns:  # the answer had begun before the question failed
+            raise StoreUnavailable("; ".join(columns["error"])[:_REASON_MAX])
+        return columns
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    try:
+        yield
+    except ApiException as exc:
+        raise _meaning(exc) from exc
+    except (HTTPError, OSError, csv.Error) as exc:
+        raise StoreUnavailable(f"{type(exc).__name__}: {exc}"[:_REASON_MAX]) from exc
+
+
+def _meaning(exc: ApiException) -> StoreError:
+    status = int(exc.status or 0)
+    said = _said(exc.body)
+    detail = f"{status}: {said or exc.reason or ''}"[:_REASON_MAX]
+    if status == 413 or (status in _REJECTED and said is not None):
+        return StoreRejected(detail)
+    if status in _UNAVAILABLE or status >= 500:
+        return StoreUnavailable(detail, _retry_after_s(exc))
+    # Also a 400 that InfluxDB did not write: something else answers at this address.
+    return StoreRefused(detail)
+
+
+def _said(body: str | bytes | None) -> str | None:
+    """Return the message of InfluxDB's error body, None if the body is not one."""
+    try:
+        message = json.loads(body or "")["message"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return str(message)
+
+
+def _retry_after_s(exc: ApiException) -> float | None:
+    headers: Mapping[str, str] = exc.headers or {}
+    value = headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else None

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The questions asked of InfluxDB, in Flux.
+
+Invariant: what comes from outside reaches a question only as a parameter, never as text. A measurement is a kind, tags
+are site, device and zone, fields are the quantities and `boot`, `seq` and `flags`; `flags` is in every row.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from ingest.store.line_protocol import stored_name
+from ingest.store.protocol import SeriesQuery
+
+__all__ = ["COUNT", "LATEST", "Parameters", "count_parameters", "latest_parameters", "select_series"]
+
+Parameters = dict[str, str | int | datetime | timedelta]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_END_MS: Final = 9_000_000_000_000  # in 2255; InfluxDB's nanoseconds end in 2262
+
+COUNT: Final = """
+from(bucket: bucket)
+  |> range(start: start, stop: stop)
+  |> filter(fn: (r) => r.site == site and r.device == device and r._field == "flags")
+  |> count()
+  |> group()
+  |> sum()
+"""
+
+LATEST: Final = """
+from(bucket: bucket)
+  |> range(start: start, stop: stop)
+  |> filter(fn: (r) => r._field != "boot" and r._field != "seq" and r._field != "flags")
+  |> last()
+  |> toFloat()
+  |> keep(columns: ["_measurement", "_field", "site", "device", "zone", "_time", "_value"])
+  |> group()
+"""
+
+# toFloat makes one type of floats and booleans, so that they may share a table.
+_SELECT: Final = """
+from(bucket: bucket)
+  |> range(start: start, stop: stop)
+  |> filter(fn: (r) => r.site == site and r.device == device and r.zone == zone and ({fields}))
+  {rows}
+  |> keep(columns: ["_time", "_field", "_value"])
+  |> group()
+  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
+  |> sort(columns: ["_time"])
+  |> limit(n: most)
+"""
+
+# No row beyond the first `most` of any field can be among the first `most` of all.
+_ROWS: Final = "|> limit(n: most) |> toFloat()"
+
+_WINDOWS: Final = """|> toFloat()
+  |> group(columns: ["_field"])
+  |> sort(columns: ["_time"])
+  |> aggregateWindow(every: every, fn: {aggregate}, createEmpty: false, timeSrc: "_start")"""
+
+
+def select_series(bucket: str, query: SeriesQuery) -> tuple[str, Parameters]:
+    """Ask for rows or windows as columns _time and one a quantity, one row more than `limit`."""
+    names = {f"q{i}": stored_name(name) for i, name in enumerate(query.quantities)}
+    parameters: Parameters = {
+        **_range(bucket, query.start_ms, query.end_ms),
+        "site": stored_name(query.site),
+        "device": stored_name(query.device),
+        "zone": str(query.zone),
+        "most": query.limit + 1,
+        **names,
+    }
+    rows = _ROWS
+    if query.every_ms is not None:
+        parameters["every"] = timedelta(milliseconds=query.every_ms)
+        rows = _WINDOWS.format(aggregate=query.aggregate)
+    fields = " or ".join(f"r._field == {name}" for name in names)
+    return _SELECT.format(fields=fields, rows=rows), parameters
+
+
+def latest_parameters(bucket: str, since_ms: int) -> Parameters:
+    """Return the parameters of LATEST."""
+    return _range(bucket, since_ms, _END_MS)
+
+
+def count_parameters(bucket: str, site: str, device: str) -> Parameters:
+    """Return the parameters of COUNT."""
+    return {**_range(bucket, 0, _END_MS), "site": stored_name(site), "device": stored_name(device)}
+
+
+def _range(bucket: str, start_ms: int, end_ms: int) -> Parameters:
+    return {"bucket": bucket, "start": _instant(start_ms), "stop": _instant(end_ms)}
+
+
+def _instant(ts_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=min(max(ts_ms, 0), _END_MS))

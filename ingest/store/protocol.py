@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every series store can do: keep rows exactly once, and give them back as columns.
+
+Ranges are half-open, [start, end). Windows are aligned to the Unix epoch and
+bear the instant of their start. All stores give the same answer to the same question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.store.batch import Batch, RejectedRow
+
+__all__ = ["ROWS_IN_ANSWER_MAX", "Aggregate", "Latest", "Series", "SeriesQuery", "SeriesStore"]
+
+Aggregate = Literal["mean", "min", "max", "sum", "count", "last"]
+
+ROWS_IN_ANSWER_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """Which measurements of one zone are wanted.
+
+    Attributes
+    ----------
+    site, device : str
+        Names, as in the topic.
+    zone : int
+        Bed or pond of the device.
+    quantities : tuple of str
+        Columns of the answer; one that was never measured is all NaN.
+    start_ms, end_ms : int
+        Half-open range [start, end) since the Unix epoch, UTC. [ms]
+    every_ms : int or None
+        Length of a window; None asks for the rows as they were sent. [ms]
+    aggregate : str
+        What a window is made into. A row without the quantity counts for nothing.
+    limit : int
+        Most rows in the answer; the earliest are given.
+
+    Raises
+    ------
+    ValueError
+        If no quantity is named, or one twice, or a number is out of its range.
+    """
+
+    site: str
+    device: str
+    zone: int
+    quantities: tuple[str, ...]
+    start_ms: int
+    end_ms: int
+    every_ms: int | None = None
+    aggregate: Aggregate = "mean"
+    limit: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not self.quantities or len(set(self.quantities)) != len(self.quantities):
+            raise ValueError("name at least one quantity, and none twice")
+        if self.every_ms is not None and self.every_ms < 1:
+            raise ValueError("every_ms must be 1 or more")
+        if self.aggregate not in get_args(Aggregate):
+            raise ValueError(f"aggregate must be one of {', '.join(get_args(Aggregate))}")
+        if not 1 <= self.limit <= ROWS_IN_ANSWER_MAX:
+            raise ValueError(f"limit must be 1 to {ROWS_IN_ANSWER_MAX}")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The answer to a `SeriesQuery`, in order of time.
+
+    Attributes
+    ----------
+    ts_ms : ndarray of int64, shape (n,)
+        Time of measurement, or start of the window. [ms]
+    values : dict of str to ndarray of float64, shape (n,)
+        A column for each quantity asked for. NaN where a row or window has no value
+        of it (0 with the aggregate `count`); rows and windows without any value are left out.
+    truncated : bool
+        True if there was more than `limit`.
+    """
+
+    ts_ms: NDArray[np.int64]
+    values: dict[str, NDArray[np.float64]]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest value of one quantity in each zone that has one.
+
+    Attributes
+    ----------
+    kind, quantity : str
+        What was measured, by what kind of device.
+    site, device : tuple of str, length n
+        Names.
+    zone : ndarray of uint8, shape (n,)
+        Bed or pond of the device.
+    ts_ms : ndarray of int64, shape (n,)
+        Time of measurement since the Unix epoch, UTC. [ms]
+    value : ndarray of float64, shape (n,)
+        Newest value, in the quantity's unit.
+    """
+
+    kind: str
+    quantity: str
+    site: tuple[str, ...]
+    device: tuple[str, ...]
+    zone: NDArray[np.uint8]
+    ts_ms: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+class SeriesStore(Protocol):
+    """Keeps measurements.
+
+    One thread writes; any number may read meanwhile. Every method raises
+    `StoreUnavailable` where trying again can help and `StoreRefused` where only
+    a change of the deployment can.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name of the engine, for logs and metrics."""
+
+    def cursor(self) -> int:
+        """Return the journal position that this store has been brought to, 0 at first."""
+
+    def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
+        """Keep a batch and move the cursor to its `upto`; a batch not beyond the cursor is passed over.
+
+        Returns
+        -------
+        tuple of RejectedRow
+            Rows that this store can never accept; all others are kept.
+        """
+
+    def flush(self) -> None:
+        """Return when everything written is safe from a loss of power."""
+
+    def series(self, query: SeriesQuery) -> Series:
+        """Return rows or windows of one zone, in order of time."""
+
+    def latest(self, since_ms: int) -> list[Latest]:
+        """Return the newest values measured at or after an instant, to begin with after a start."""
+
+    def count(self, site: str, device: str) -> int:
+        """Return how many rows are kept of a device."""
+
+    def close(self) -> None:
+        """Let go of files and connections; the store is not used after."""
