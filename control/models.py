@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of the control database.
+
+Invariant: rows stay inside this room; what leaves it are plain records (`control.records`). Instants are milliseconds
+since the Unix epoch, UTC, in columns ending in `_ms`. Types are those that SQLite and PostgreSQL share.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+__all__ = [
+    "ActRow",
+    "ControllerRow",
+    "DecisionRow",
+    "DeviceRow",
+    "Row",
+    "ScheduleRow",
+    "SiteRow",
+    "TokenRow",
+    "TransitionRow",
+    "ZoneRow",
+    "ZoneStateRow",
+]
+
+SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+
+
+class Row(DeclarativeBase):
+    """Base of every table; constraints get names, so that later migrations can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {int: BigInteger, float: Float, str: String, bool: Boolean, dict[str, Any]: JSON}  # noqa: RUF012
+
+
+class SiteRow(Row):
+    """A place with one time zone."""
+
+    __tablename__ = "site"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    timezone: Mapped[str]
+    created_ms: Mapped[int]
+
+
+class DeviceRow(Row):
+    """A field device; `key` is "{site}:{device}"."""
+
+    __tablename__ = "device"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    site: Mapped[str] = mapped_column(ForeignKey("site.name"), index=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    title: Mapped[str]
+    password_hash: Mapped[str]
+    created_ms: Mapped[int]
+    revoked_ms: Mapped[int | None]
+    last_n: Mapped[int]  # highest command number ever used or heard of
+    online: Mapped[bool]
+    last_seen_ms: Mapped[int | None]
+    firmware: Mapped[str | None]
+    boot: Mapped[int | None]
+    rssi: Mapped[float | None]
+    config_version: Mapped[int]
+    config_offset_min: Mapped[int | None]  # offset from UTC that the device was last told
+    config_due: Mapped[bool]  # the desired configuration changed and was not yet published
+    reported: Mapped[dict[str, Any] | None]
+
+
+class ZoneRow(Row):
+    """A bed, a pond or a measuring point of a device; `key` is "{site}:{device}:{number}"."""
+
+    __tablename__ = "zone"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    device_key: Mapped[str] = mapped_column(ForeignKey("device.key"))
+    number: Mapped[int]
+    title: Mapped[str]
+    type: Mapped[str]
+    area_m2: Mapped[float | None]
+    root_depth_m: Mapped[float | None]
+    flow_l_min: Mapped[float | None]
+    grams_per_s: Mapped[float | None]
+    max_seconds: Mapped[int]
+    litres_day: Mapped[float]
+    grams_day: Mapped[float]
+
+    __table_args__ = (UniqueConstraint("device_key", "number"),)
+
+
+class ScheduleRow(Row):
+    """What is to be done in a zone, as a definition that `control.schedules` understands."""
+
+    __tablename__ = "schedule"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    zone_key: Mapped[str] = mapped_column(ForeignKey("zone.key"), index=True)
+    kind: Mapped[str]
+    version: Mapped[int]
+    enabled: Mapped[bool]
+    definition: Mapped[dict[str, Any]]
+    created_ms: Mapped[int]
+    updated_ms: Mapped[int]
+    deleted_ms: Mapped[int | None]
+
+    __table_args__ = (
+        # Two plans for one zone would each spend the day's budget without knowing of the other.
+        Index(
+            "uq_schedule_zone_key_enabled",
+            "zone_key",
+            unique=True,
+            sqlite_where=text("enabled AND deleted_ms IS NULL"),
+            postgresql_where=text("enabled AND deleted_ms IS NULL"),
+        ),
+    )
+
+
+class ActRow(Row):
+    """One physical act, or a stop: what was meant, how it stands, what came of it."""
+
+    __tablename__ = "act"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str]  # the id the device knows it by: the same, or "local-{boot}-{k}"
+    device_key: Mapped[str] = mapped_column(ForeignKey("device.key"))
+    zone_key: Mapped[str | None] = mapped_column(ForeignKey("zone.key"))
+    action: Mapped[str]
+    origin: Mapped[str]
+    version: Mapped[int]
+    actor: Mapped[str]
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    planned_ms: Mapped[int]
+    issued_ms: Mapped[int]
+    expires_ms: Mapped[int]
+    seconds: Mapped[float | None]
+    litres: Mapped[float | None]
+    grams: Mapped[float | None]
+    max_seconds: Mapped[int | None]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    n: Mapped[int | None]
+    sent_ms: Mapped[int | None]  # last handed over
+    begun_ms: Mapped[int | None]
+    ended_ms: Mapped[int | None]
+    result_seconds: Mapped[float | None]
+    result_litres: Mapped[float | None]
+    result_grams: Mapped[float | None]
+
+    __table_args__ = (
+        UniqueConstraint("device_key", "reference"),
+        Index(None, "zone_key", "planned_ms"),
+        Index(None, "planned_ms"),
+        Index(
+            "ix_act_open",
+            "state",
+            sqlite_where=text("state IN ('planned', 'held', 'sent', 'accepted', 'running', 'unknown')"),
+            postgresql_where=text("state IN ('planned', 'held', 'sent', 'accepted', 'running', 'unknown')"),
+        ),
+    )
+
+
+class TransitionRow(Row):
+    """An act's step from one state to the next, by whom and why."""
+
+    __tablename__ = "act_transition"
+
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
+    act_id: Mapped[str] = mapped_column(ForeignKey("act.id"), index=True)
+    at_ms: Mapped[int]
+    before: Mapped[str | None]
+    state: Mapped[str]
+    cause: Mapped[str]
+    actor: Mapped[str]
+
+
+class DecisionRow(Row):
+    """What a rule decided for a zone, with the numbers it saw."""
+
+    __tablename__ = "decision"
+
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
+    zone_key: Mapped[str] = mapped_column(ForeignKey("zone.key"))
+    at_ms: Mapped[int]
+    kind: Mapped[str]
+    acted: Mapped[bool]
+    reasons: Mapped[int]
+    inputs: Mapped[dict[str, Any]]
+    act_id: Mapped[str | None]
+
+    __table_args__ = (Index(None, "zone_key", "id"), Index(None, "at_ms"))
+
+
+class TokenRow(Row):
+    """A bearer token, by the hash of its text."""
+
+    __tablename__ = "token"
+
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
+    name: Mapped[str] = mapped_column(index=True)
+    rights: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    created_ms: Mapped[int]
+    revoked_ms: Mapped[int | None]
+
+
+class ControllerRow(Row):
+    """Where the controller stands; one row."""
+
+    __tablename__ = "controller_state"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last_tick_ms: Mapped[int]
+
+
+class ZoneStateRow(Row):
+    """What the controller carries from one tick to the next for a zone."""
+
+    __tablename__ = "zone_state"
+
+    zone_key: Mapped[str] = mapped_column(ForeignKey("zone.key"), primary_key=True)
+    latched: Mapped[bool]
+    kind: Mapped[str]
+    acted: Mapped[bool]
+    reasons: Mapped[int]

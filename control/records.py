@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain records that leave this room: what the registry, the schedules and the ledger answer with.
+
+Invariant: instants are milliseconds since the Unix epoch, UTC, in fields ending in `_ms`; records never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+__all__ = ["ZONE_TYPES", "Act", "Decision", "Device", "Schedule", "Site", "Transition", "Zone", "ZoneParameters", "ZoneSpec"]
+
+ZONE_TYPES: Final = ("bed", "pond", "point")  # a point only measures
+
+ZoneType = Literal["bed", "pond", "point"]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place with one time zone (IANA name)."""
+
+    name: str
+    title: str
+    timezone: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneParameters:
+    """What a zone is like, and its hard limits; None is not known, and what needs it does not act.
+
+    Attributes
+    ----------
+    area_m2, root_depth_m, flow_l_min : float or None
+        Of a bed: wetted area [m2], depth of soil to wet [m], rated flow of its valve [L/min].
+    grams_per_s : float or None
+        Of a pond: rate of its feeder. [g/s]
+    max_seconds : int
+        Longest run of one act. [s]
+    litres_day, grams_day : float
+        Most that is given in a day of the site, by whomever. [L], [g]
+    """
+
+    area_m2: float | None = None
+    root_depth_m: float | None = None
+    flow_l_min: float | None = None
+    grams_per_s: float | None = None
+    max_seconds: int = 900
+    litres_day: float = 500.0
+    grams_day: float = 2000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSpec:
+    """A zone to be created with its device."""
+
+    number: int
+    title: str
+    type: ZoneType
+    parameters: ZoneParameters = field(default_factory=ZoneParameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A bed, pond or measuring point; `key` is "{site}:{device}:{number}"."""
+
+    key: str
+    site: str
+    device: str
+    number: int
+    title: str
+    type: ZoneType
+    parameters: ZoneParameters
+
+    @property
+    def device_key(self) -> str:
+        """The key of its device, "{site}:{device}"."""
+        return f"{self.site}:{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A field device; `key` is "{site}:{device}".
+
+    Attributes
+    ----------
+    zones : int
+        Number of its zones.
+    last_n : int
+        Highest command number used or heard of.
+    config_version : int
+        Version of the configuration it was last told; 0 for none.
+    reported : mapping or None
+        The configuration in force, in its own words.
+    """
+
+    key: str
+    site: str
+    name: str
+    kind: str
+    title: str
+    zones: int
+    created_ms: int
+    revoked_ms: int | None
+    online: bool
+    last_seen_ms: int | None
+    last_n: int
+    firmware: str | None
+    boot: int | None
+    rssi: float | None
+    config_version: int
+    reported: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What is to be done in a zone; `definition` is that of `control.schedules`, as plain values."""
+
+    id: str
+    zone_key: str
+    kind: str
+    version: int
+    enabled: bool
+    definition: Mapping[str, Any]
+    created_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One physical act, or a stop.
+
+    Attributes
+    ----------
+    reference : str
+        The id by which the device knows it: the same, or "local-{boot}-{k}" for what was done at the board.
+    zone_key : str or None
+        None for a stop of all zones of the device.
+    origin : str
+        "schedule:{id}", "manual" or "device".
+    actor : str
+        Who asked: "controller", a token's name, "device".
+    planned_ms, issued_ms, expires_ms : int
+        The planned moment, when it was committed, and the last instant at which it may begin.
+    seconds, litres, grams : float or None
+        What was asked for. [s], [L], [g]
+    max_seconds : int or None
+        When the device ends it by itself. [s]
+    n : int or None
+        Its command number, once it was handed over.
+    result_seconds, result_litres, result_grams : float or None
+        What was truly done, in the device's words.
+    """
+
+    id: str
+    reference: str
+    device_key: str
+    zone_key: str | None
+    action: str
+    origin: str
+    version: int
+    actor: str
+    planned_ms: int
+    issued_ms: int
+    expires_ms: int
+    seconds: float | None
+    litres: float | None
+    grams: float | None
+    max_seconds: int | None
+    state: str
+    reason: str | None
+    n: int | None
+    sent_ms: int | None
+    begun_ms: int | None
+    ended_ms: int | None
+    result_seconds: float | None
+    result_litres: float | None
+    result_grams: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An act's step from `before` (None at first) to `state`."""
+
+    at_ms: int
+    before: str | None
+    state: str
+    cause: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a rule decided for a zone, and the numbers it saw; `reasons` are names of `rules.Reason`."""
+
+    id: int
+    zone_key: str
+    at_ms: int
+    kind: str
+    acted: bool
+    reasons: tuple[str, ...]
+    inputs: Mapping[str, float | bool | None]
+    act_id: str | None
