@@ -58,7 +58,7 @@ def apply(
         & (seconds > 0.0)
         & (litres >= 0.0)
         & (grams >= 0.0)
-        & (litres + grams > 0.0)
+        & ((litres > 0.0) | (grams > 0.0))
     )
     act = plan.act & something & enabled & online & ~busy & ~unsettled
     refused = plan.act & ~act

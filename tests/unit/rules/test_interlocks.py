@@ -115,6 +115,11 @@ def test_apply_to_an_infinite_amount_never_acts() -> None:
     assert not passed({"litres": math.inf, "grams": -math.inf}).act.item()
 
 
+def test_apply_to_absurd_amounts_neither_acts_nor_warns() -> None:
+    assert not passed({"litres": -1e308, "grams": -1e308}).act.item()
+    assert not passed({"litres": 1e308, "grams": 1e308}, {"max_litres": 1e308, "max_grams": 1e308}).act.item()
+
+
 def test_apply_to_an_act_of_nothing_never_acts() -> None:
     assert not passed({"litres": 0.0}).act.item()
     assert not passed({"seconds": 0.0}).act.item()
