@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ingest.store.batch import CLOCK_SERVER, NOT_GIVEN, RESERVED_NAMES, Batch, DeviceNames, RejectedRow, Rows
+from ingest.store.batch import CLOCK_SERVER, NOT_GIVEN, RESERVED_NAMES, TS_MAX_MS, Batch, DeviceNames, RejectedRow, Rows
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
 from ingest.store.influx_store import InfluxConfig, InfluxStore
@@ -14,6 +14,7 @@ __all__ = [
     "NOT_GIVEN",
     "RESERVED_NAMES",
     "ROWS_IN_ANSWER_MAX",
+    "TS_MAX_MS",
     "Aggregate",
     "Batch",
     "DeviceNames",

@@ -13,10 +13,12 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLOCK_SERVER", "NOT_GIVEN", "RESERVED_NAMES", "Batch", "DeviceNames", "RejectedRow", "Rows"]
+__all__ = ["CLOCK_SERVER", "NOT_GIVEN", "RESERVED_NAMES", "TS_MAX_MS", "Batch", "DeviceNames", "RejectedRow", "Rows"]
 
 CLOCK_SERVER: Final = 1  # bit 0 of `flags`: the time is that of receipt, the device gave none
 NOT_GIVEN: Final = -1  # in `boot` and `seq`: the device does not count them
+
+TS_MAX_MS: Final = 9_000_000_000_000  # in 2255; nanoseconds since the Unix epoch fit an int64 until 2262
 
 # The stores' own columns, tags and fields; "time" is taken by InfluxDB itself.
 RESERVED_NAMES: Final = frozenset({"boot", "clock", "device", "flags", "place", "seq", "site", "time", "ts", "ts_ms", "zone"})
@@ -57,7 +59,7 @@ class Rows:
     Raises
     ------
     ValueError
-        If the lengths differ or a quantity bears a name that the stores use themselves.
+        If the lengths differ, a time is outside [0, `TS_MAX_MS`), or a quantity bears a name that the stores use.
     """
 
     kind: str
@@ -75,6 +77,8 @@ class Rows:
         shapes = {*(column.shape for column in own), *(column.shape for column in self.values.values())}
         if shapes != {(len(self),)}:
             raise ValueError(f"columns of {self.kind!r} differ in length")
+        if len(self) and not (self.ts_ms.min() >= 0 and self.ts_ms.max() < TS_MAX_MS):
+            raise ValueError(f"ts_ms of {self.kind!r} is outside [0, {TS_MAX_MS})")
         if taken := RESERVED_NAMES.intersection(self.values):
             raise ValueError(f"quantities of {self.kind!r} bear names of the store itself: {', '.join(sorted(taken))}")
 

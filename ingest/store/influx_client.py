@@ -27,6 +27,7 @@ __all__ = ["InfluxClient"]
 
 _REJECTED: Final = frozenset({400, 413, 422})
 _UNAVAILABLE: Final = frozenset({408, 429})
+_UNKNOWN_ORG: Final = "failed to decode request body"  # what the query API answers to it, with a 400
 _REASON_MAX: Final = 500  # characters of an answer that are kept
 
 
@@ -78,7 +79,7 @@ def _meaning(exc: ApiException) -> StoreError:
     status = int(exc.status or 0)
     said = _said(exc.body)
     detail = f"{status}: {said or exc.reason or ''}"[:_REASON_MAX]
-    if status == 413 or (status in _REJECTED and said is not None):
+    if status == 413 or (status in _REJECTED and said is not None and not said.startswith(_UNKNOWN_ORG)):
         return StoreRejected(detail)
     if status in _UNAVAILABLE or status >= 500:
         return StoreUnavailable(detail, _retry_after_s(exc))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from ingest.store.batch import TS_MAX_MS
 from ingest.store.line_protocol import stored_name
 from ingest.store.protocol import SeriesQuery
 
@@ -18,7 +19,6 @@ __all__ = ["COUNT", "LATEST", "Parameters", "count_parameters", "latest_paramete
 Parameters = dict[str, str | int | datetime | timedelta]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_END_MS: Final = 9_000_000_000_000  # in 2255; InfluxDB's nanoseconds end in 2262
 
 COUNT: Final = """
 from(bucket: bucket)
@@ -82,12 +82,12 @@ def select_series(bucket: str, query: SeriesQuery) -> tuple[str, Parameters]:
 
 def latest_parameters(bucket: str, since_ms: int) -> Parameters:
     """Return the parameters of LATEST."""
-    return _range(bucket, since_ms, _END_MS)
+    return _range(bucket, since_ms, TS_MAX_MS)
 
 
 def count_parameters(bucket: str, site: str, device: str) -> Parameters:
     """Return the parameters of COUNT."""
-    return {**_range(bucket, 0, _END_MS), "site": stored_name(site), "device": stored_name(device)}
+    return {**_range(bucket, 0, TS_MAX_MS), "site": stored_name(site), "device": stored_name(device)}
 
 
 def _range(bucket: str, start_ms: int, end_ms: int) -> Parameters:
@@ -95,4 +95,4 @@ def _range(bucket: str, start_ms: int, end_ms: int) -> Parameters:
 
 
 def _instant(ts_ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=min(max(ts_ms, 0), _END_MS))
+    return _EPOCH + timedelta(milliseconds=min(max(ts_ms, 0), TS_MAX_MS))

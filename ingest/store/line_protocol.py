@@ -5,8 +5,9 @@ r"""Write rows as InfluxDB's line protocol, a whole `Rows` at a time.
     |measurement,tags          |fields, what was not measured is left out                  |nanoseconds
 
 Invariant: a row is one line whatever its names hold, and two different names stay different. The protocol has no way
-to write a line break in a name, nor a backslash before what ends it, so backslash, line feed, carriage return and tab
-are stored as `\b`, `\n`, `\r` and `\t`; what the contract allows in names is stored as it is.
+to write a line break in a name, nor a backslash before what ends it, and a line that begins with a hash is a comment:
+backslash, line feed, carriage return, tab and hash are stored as `\b`, `\n`, `\r`, `\t` and `\h`. What the contract
+allows in names is stored as it is.
 Source: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
 """
 
@@ -23,10 +24,10 @@ from ingest.store.batch import Rows
 
 __all__ = ["encode_lines", "read_name", "stored_name"]
 
-_STORED: Final = {"\\": "\\b", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_STORED: Final = {"\\": "\\b", "\n": "\\n", "\r": "\\r", "\t": "\\t", "#": "\\h"}
 _READ: Final = {stored: plain for plain, stored in _STORED.items()}
-_TO_STORED: Final = re.compile(r"[\\\n\r\t]")
-_TO_READ: Final = re.compile(r"\\[bnrt]")
+_TO_STORED: Final = re.compile(r"[\\\n\r\t#]")
+_TO_READ: Final = re.compile(r"\\[bnrth]")
 _IN_MEASUREMENT: Final = re.compile(r"([, ])")
 _IN_KEY: Final = re.compile(r"([,= ])")
 

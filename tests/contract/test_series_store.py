@@ -30,7 +30,7 @@ MINUTE = 60_000
 FIRST_BUILD_MAX_S = 2_700  # where influxd is not in the cache yet
 KIND = "irrigation-controller"
 BOOLEANS = frozenset({"valve_open"})
-HOSTILE = ["a,b=c d", 'say "no"', "it's", "back\\", "two\\\\", "line\nbreak", "\\n", "é水", "%s", "x' OR 1=1 --", "${v}"]
+HOSTILE = ["a,b=c d", 'say "no"', "it's", "back\\", "two\\\\", "line\nbreak", "\\n", "é水", "%s", "x' OR 1=1 --", "${v}", "#"]
 
 Opener = Callable[..., SeriesStore]
 _numbers = itertools.count()
@@ -282,7 +282,7 @@ def test_series_of_a_device_that_changed_its_kind_joins_both(open_store: Opener)
 def test_names_with_signs_of_every_language_stay_what_they_are(open_store: Opener) -> None:
     names = Names(*((name, f"d{name}") for name in HOSTILE))
     store = open_store(names)
-    written = tuple(rows(minutes(1), device=i, kind=f"kind {name}", **{f"q {name}": [i]}) for i, name in enumerate(HOSTILE))
+    written = tuple(rows(minutes(1), device=i, kind=f"{name} kind", **{f"q {name}": [i]}) for i, name in enumerate(HOSTILE))
     assert store.write(Batch(written, 1)) == ()
     store = open_store(names)
     for i, name in enumerate(HOSTILE):
@@ -290,7 +290,7 @@ def test_names_with_signs_of_every_language_stay_what_they_are(open_store: Opene
         assert series.values[f"q {name}"].tolist() == [i]
         assert store.count(name, f"d{name}") == 1
     found = {(part.kind, part.quantity, part.site, part.device, part.value[0]) for part in store.latest(0)}
-    assert found == {(f"kind {n}", f"q {n}", (n,), (f"d{n}",), float(i)) for i, n in enumerate(HOSTILE)}
+    assert found == {(f"{n} kind", f"q {n}", (n,), (f"d{n}",), float(i)) for i, n in enumerate(HOSTILE)}
 
 
 def test_latest_gives_the_newest_value_of_each_quantity_and_zone(open_store: Opener) -> None:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is DuckDB's own: one transaction for rows and cursor, whatever happens to the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+
+import duckdb
+import numpy as np
+import pytest
+
+from ingest.store import Batch, DuckDBConfig, DuckDBStore, Rows, SeriesQuery, StoreRefused, StoreRejected
+
+TS = 1_763_770_800_000
+ROWS = 100
+
+
+class Names:
+    def names(self, index: int) -> tuple[str, str]:
+        return "pilot", f"bed-{index + 1}"
+
+
+def make_rows(*, first: int = 0, kind: str = "water-meter", quantity: str = "flow") -> Rows:
+    return Rows(
+        kind=kind,
+        device=np.zeros(ROWS, dtype=np.int32),
+        zone=np.ones(ROWS, dtype=np.uint8),
+        ts_ms=np.arange(ROWS, dtype=np.int64) + TS + first,
+        boot=np.zeros(ROWS, dtype=np.int64),
+        seq=np.arange(ROWS, dtype=np.int64) + first,
+        place=np.zeros(ROWS, dtype=np.int64),
+        flags=np.zeros(ROWS, dtype=np.uint8),
+        values={quantity: np.ones(ROWS)},
+    )
+
+
+def opened(path: Path) -> closing[DuckDBStore]:
+    return closing(DuckDBStore(DuckDBConfig(path), Names()))
+
+
+def write_for_ever(path: Path) -> None:
+    """Write batch after batch and say how far; run in a process that is killed."""
+    store = DuckDBStore(DuckDBConfig(path), Names())
+    upto = store.cursor()
+    while True:
+        store.write(Batch((make_rows(first=upto * ROWS),), upto + 1))
+        upto += 1
+        print(upto, flush=True)
+
+
+def test_write_killed_at_any_moment_leaves_whole_batches_and_their_cursor(tmp_path: Path) -> None:
+    path = tmp_path / "series.duckdb"
+    code = f"from pathlib import Path; import {__name__} as t; t.write_for_ever(Path({str(path)!r}))"
+    for batches in (3, 20, 11):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            said = [int(process.stdout.readline()) for _ in range(batches)]
+            process.kill()
+        with opened(path) as store:
+            assert store.cursor() >= said[-1]
+            assert store.count("pilot", "bed-1") == store.cursor() * ROWS
+
+
+def test_write_that_fails_half_way_keeps_nothing_of_the_batch(tmp_path: Path) -> None:
+    with opened(tmp_path / "series.duckdb") as store:
+        store.write(Batch((make_rows(),), 1))
+        # DuckDB does not tell names apart by case, so the second column cannot be made.
+        bad = make_rows(first=ROWS, kind="pond-feeder", quantity="ph")
+        bad.values["PH"] = np.ones(ROWS)
+        with pytest.raises(StoreRejected):
+            store.write(Batch((make_rows(first=ROWS), bad), 2))
+        assert (store.cursor(), store.count("pilot", "bed-1")) == (1, ROWS)
+        store.write(Batch((make_rows(first=ROWS), make_rows(kind="pond-feeder")), 2))
+        assert (store.cursor(), store.count("pilot", "bed-1")) == (2, 3 * ROWS)
+
+
+def test_series_while_another_thread_writes_sees_whole_batches(tmp_path: Path) -> None:
+    query = SeriesQuery("pilot", "bed-1", 1, ("flow",), TS, TS + 10**6, 10**9, "count")
+    with opened(tmp_path / "series.duckdb") as store:
+        store.write(Batch((make_rows(),), 1))
+        writer = Thread(target=lambda: [store.write(Batch((make_rows(first=i * ROWS),), i + 1)) for i in range(1, 30)])
+        writer.start()
+        seen = []
+        while writer.is_alive():
+            seen.append(int(store.series(query).values["flow"][0]))
+        writer.join()
+        seen.append(int(store.series(query).values["flow"][0]))
+    assert seen == sorted(seen)
+    assert seen[-1] == 30 * ROWS
+    assert all(count % ROWS == 0 for count in seen)
+
+
+@pytest.mark.parametrize("name", ["main", "device", "store", "kind_water-meter", "temp.1"])
+def test_open_with_any_file_name_works(tmp_path: Path, name: str) -> None:
+    with opened(tmp_path / f"{name}.duckdb") as store:
+        store.write(Batch((make_rows(),), 1))
+        assert store.count("pilot", "bed-1") == ROWS
+
+
+def test_open_of_a_file_that_another_process_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "series.duckdb"
+    code = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print(1, flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(StoreRefused, match="lock"):
+            opened(path)
+        other.kill()
+
+
+def test_open_of_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "series.duckdb"
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(StoreRefused, match=r"series\.duckdb"):
+        opened(path)
+
+
+def test_open_of_a_file_with_a_newer_layout_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "series.duckdb"
+    with opened(path):
+        pass
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE store SET version = 99")
+    with pytest.raises(StoreRefused, match="update Tirta"):
+        opened(path)

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is InfluxDB's own: rejected rows, a lost cursor, and failures told apart by remedy."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from ingest.store import (
+    Batch,
+    InfluxConfig,
+    InfluxStore,
+    Rows,
+    SeriesQuery,
+    StoreError,
+    StoreRefused,
+    StoreRejected,
+    StoreUnavailable,
+)
+from tests.servers.influx import InfluxServer, influx_server
+
+__all__ = ["influx_server"]
+
+pytestmark = pytest.mark.timeout(2_700)  # the first run may build influxd
+
+TS = 1_763_770_800_000
+NAMELESS = 99  # a device that InfluxDB cannot take
+QUERY = SeriesQuery("pilot", "bed-1", 1, ("flow",), TS, TS + 60_000)
+
+
+class Names:
+    def names(self, index: int) -> tuple[str, str]:
+        return "pilot", "" if index == NAMELESS else f"bed-{index + 1}"
+
+
+def make_rows(n: int, *, device: int = 0, ts_ms: int = TS, **values: float) -> Rows:
+    return Rows(
+        kind="water-meter",
+        device=np.full(n, device, dtype=np.int32),
+        zone=np.ones(n, dtype=np.uint8),
+        ts_ms=np.full(n, ts_ms, dtype=np.int64),
+        boot=np.zeros(n, dtype=np.int64),
+        seq=np.arange(n, dtype=np.int64),
+        place=np.arange(n, dtype=np.int64),
+        flags=np.zeros(n, dtype=np.uint8),
+        values={name: np.full(n, value) for name, value in values.items()},
+    )
+
+
+def config_of(server: InfluxServer, folder: Path) -> InfluxConfig:
+    return InfluxConfig(server.url, server.org, server.bucket, server.token, folder / "cursor.sqlite")
+
+
+def opened(config: InfluxConfig, *booleans: str) -> closing[InfluxStore]:
+    return closing(InfluxStore(config, Names(), frozenset(booleans)))
+
+
+def test_write_after_a_lost_cursor_leaves_each_row_once(influx_server: InfluxServer, tmp_path: Path) -> None:
+    config = config_of(influx_server.make_bucket("lost-cursor"), tmp_path)
+    batch = Batch((make_rows(50, flow=1.0),), 7)
+    for folder in ("before", "after"):
+        (tmp_path / folder).mkdir()
+        with opened(replace(config, cursor_path=tmp_path / folder / "cursor.sqlite")) as store:
+            assert store.cursor() == 0
+            store.write(batch)
+            assert (store.cursor(), store.count("pilot", "bed-1")) == (7, 50)
+
+
+def test_cursor_of_another_bucket_begins_at_zero(influx_server: InfluxServer, tmp_path: Path) -> None:
+    with opened(config_of(influx_server.make_bucket("first"), tmp_path)) as store:
+        store.write(Batch((make_rows(1, flow=1.0),), 7))
+    with opened(config_of(influx_server.make_bucket("second"), tmp_path)) as store:
+        assert store.cursor() == 0
+
+
+def test_write_with_rows_of_another_type_rejects_those_and_keeps_the_rest(influx_server: InfluxServer, tmp_path: Path) -> None:
+    config = config_of(influx_server.make_bucket("conflict"), tmp_path)
+    with opened(config) as store:
+        store.write(Batch((make_rows(1, flow=1.0),), 1))
+    mixed = make_rows(200, pressure=2.0, flow=np.nan)
+    mixed.values["flow"][[17, 130]] = 1.0  # written as booleans, which the bucket does not take
+    with opened(config, "flow") as store:
+        rejected = store.write(Batch((make_rows(3, device=1, pressure=1.0), mixed), 2))
+        assert [(row.rows, row.index) for row in rejected] == [(1, 17), (1, 130)]
+        assert all("type conflict" in row.reason for row in rejected)
+        assert (store.cursor(), store.count("pilot", "bed-2")) == (2, 3)
+        pressure = store.series(replace(QUERY, quantities=("pressure",))).values["pressure"]
+        assert len(pressure) >= 198
+
+
+def test_write_of_rows_that_no_line_can_hold_rejects_those(influx_server: InfluxServer, tmp_path: Path) -> None:
+    with opened(config_of(influx_server.make_bucket("unparsable"), tmp_path)) as store:
+        nameless = make_rows(2, device=NAMELESS, flow=1.0)
+        rejected = store.write(Batch((make_rows(5, flow=1.0), nameless), 1))
+        assert [(row.rows, row.index) for row in rejected] == [(1, 0), (1, 1)]
+        assert "missing tag value" in rejected[0].reason
+        assert store.count("pilot", "bed-1") == 5
+
+
+def test_write_of_rows_older_than_the_bucket_keeps_rejects_them_in_one_go(influx_server: InfluxServer, tmp_path: Path) -> None:
+    server = influx_server.make_bucket("short", retention_s=3_600)
+    with opened(config_of(server, tmp_path)) as store:
+        rejected = store.write(Batch((make_rows(500, flow=1.0),), 1))
+        assert len(rejected) == 500
+        assert "retention" in rejected[0].reason
+        assert store.cursor() == 1
+
+
+@pytest.mark.parametrize("change", [{"token": "wrong"}, {"bucket": "none"}, {"org": "none"}])
+def test_write_that_is_not_let_in_is_refused_and_keeps_the_cursor(
+    influx_server: InfluxServer, tmp_path: Path, change: dict[str, str]
+) -> None:
+    with opened(replace(config_of(influx_server, tmp_path), **change)) as store:
+        with pytest.raises(StoreRefused):
+            store.write(Batch((make_rows(3, flow=1.0),), 1))
+        with pytest.raises(StoreRefused):
+            store.series(QUERY)
+        assert store.cursor() == 0
+
+
+def test_write_without_a_server_is_unavailable(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        config = InfluxConfig(f"http://127.0.0.1:{probe.getsockname()[1]}", "o", "b", "t", tmp_path / "cursor.sqlite")
+        with opened(config) as store:
+            for call in (lambda: store.write(Batch((make_rows(1, flow=1.0),), 1)), lambda: store.latest(0)):
+                with pytest.raises(StoreUnavailable):
+                    call()
+            assert store.cursor() == 0
+
+
+def test_write_to_a_server_that_never_answers_is_unavailable_after_the_timeout(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        config = InfluxConfig(url, "o", "b", "t", tmp_path / "cursor.sqlite", timeout_s=0.2)
+        with opened(config) as store, pytest.raises(StoreUnavailable):
+            store.write(Batch((make_rows(1, flow=1.0),), 1))
+
+
+@contextmanager
+def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[str]:
+    """Run a server whose answer (status, body) to a request's body is given."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, body = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Retry-After", "7")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (429, b"", StoreUnavailable),
+        (500, b"", StoreUnavailable),
+        (503, b"<html>", StoreUnavailable),
+        (403, b"{}", StoreRefused),
+        (400, b"<html>no InfluxDB here</html>", StoreRefused),
+    ],
+)
+def test_write_tells_failures_apart_by_remedy(tmp_path: Path, status: int, body: bytes, error: type[StoreError]) -> None:
+    with answering(lambda _: (status, body)) as url:
+        config = InfluxConfig(url, "o", "b", "t", tmp_path / "cursor.sqlite")
+        with opened(config) as store, pytest.raises(error) as raised:
+            store.write(Batch((make_rows(1, flow=1.0),), 1))
+        if isinstance(raised.value, StoreUnavailable):
+            assert raised.value.retry_after_s == 7
+
+
+def test_write_through_a_proxy_with_a_small_limit_is_halved_until_it_fits(tmp_path: Path) -> None:
+    taken: list[bytes] = []
+
+    def answer(body: bytes) -> tuple[int, bytes]:
+        if len(body) > 1_000:
+            return 413, b"too large"
+        taken.extend(body.split(b"\n"))
+        return 204, b""
+
+    with answering(answer) as url:
+        config = InfluxConfig(url, "o", "b", "t", tmp_path / "cursor.sqlite")
+        with opened(config) as store:
+            assert store.write(Batch((make_rows(100, flow=1.0),), 1)) == ()
+    assert len(taken) == len(set(taken)) == 100
+
+
+def test_series_of_a_question_that_influxdb_does_not_take_is_rejected(tmp_path: Path) -> None:
+    with answering(lambda _: (400, b'{"code": "invalid", "message": "compilation failed"}')) as url:
+        config = InfluxConfig(url, "o", "b", "t", tmp_path / "cursor.sqlite")
+        with opened(config) as store, pytest.raises(StoreRejected, match="compilation failed"):
+            store.series(QUERY)
+
+
+def test_config_shown_in_a_log_hides_the_token(tmp_path: Path) -> None:
+    assert "hush" not in repr(InfluxConfig("http://h", "o", "b", "hush", tmp_path / "cursor.sqlite"))
