@@ -70,11 +70,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record, or a whole payload (`index` None), that was not taken, and why."""
+    """A record, or a whole payload (`index` None), that was not taken, and why; its number where it could be read."""
 
     index: int | None
     code: str
     detail: str
+    boot: int | None
     seq: int | None
 
 
@@ -103,7 +104,7 @@ def _decode_json(payload: bytes) -> object:
         return msgspec.json.decode(payload)
     except RecursionError as exc:
         raise InvalidMessage("too-deep", f"containers may be nested {MAX_DEPTH} deep") from exc
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         return _decode_lenient_json(payload, str(exc))
 
 
@@ -157,19 +158,19 @@ def judge_payload(payload: bytes, kind: Kind, catalogue: Catalogue, now_ms: int)
     try:
         value = decode_object(payload)
     except InvalidMessage as exc:
-        return [], [Rejected(None, exc.code, exc.detail, None)]
+        return [], [Rejected(None, exc.code, exc.detail, None, None)]
     items = value if isinstance(value, list) else [value]
     if len(items) > MAX_RECORDS:
         detail = f"{len(items)} records; a payload holds up to {MAX_RECORDS}"
-        return [], [Rejected(None, "too-many-records", detail, None)]
+        return [], [Rejected(None, "too-many-records", detail, None, None)]
     records: list[Record] = []
     rejected: list[Rejected] = []
     for index, item in enumerate(items):
         try:
             records.append(judge_record(item, kind, catalogue, now_ms))
         except InvalidMessage as exc:
-            seq = item.get("seq") if isinstance(item, dict) else None
-            rejected.append(Rejected(index, exc.code, exc.detail, seq if _is_int(seq) else None))
+            boot, seq = (item.get("boot"), item.get("seq")) if isinstance(item, dict) else (None, None)
+            rejected.append(Rejected(index, exc.code, exc.detail, _as_int(boot), _as_int(seq)))
     return records, rejected
 
 
@@ -221,13 +222,14 @@ def _time(value: object, now_ms: int) -> int:
 
 
 def _whole(code: str, name: str, value: object, low: int, high: int) -> int:
-    if not _is_int(value) or not low <= value <= high:  # type: ignore[operator]
+    number = _as_int(value)
+    if number is None or not low <= number <= high:
         raise InvalidMessage(code, f"{name} is {_shown(value)}; it is a whole number from {low} to {high}")
-    return value  # type: ignore[return-value]
+    return number
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _as_int(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _value(quantity: Quantity, value: object) -> float:

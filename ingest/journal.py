@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal: where a burst is safe before it is acknowledged.
+
+One row of SQLite a burst, WAL mode, `synchronous=FULL`: when `append` returns, the burst survives a power cut.
+Invariants: positions rise by one and are never used twice; a reader sees every position in order or learns of the Gap;
+only the process that claimed the journal last may append. Cursors live with the readers, never here.
+
+The protocol `Journal` is the seam for a replicated log; on one machine there is one partition, 0.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from ingest.bursts import StoredBurst, pack_burst, unpack_burst
+from ingest.errors import Fenced, Full, Gap, Unavailable
+
+__all__ = ["Bounds", "Entry", "Fence", "Journal", "JournalConfig", "SqliteJournal"]
+
+_PAGE_BYTES: Final = 16384  # a burst is tens to hundreds of KiB: larger pages take a third less time than the default's
+_TRIM_ROWS: Final = 200  # deleted in one transaction, so that an append never waits long for a trim
+_SCHEMA: Final = """
+create table if not exists burst (
+    position integer primary key autoincrement,
+    burst_id text not null unique,
+    blob     blob not null
+) strict;
+create table if not exists claim (
+    part  integer primary key,
+    epoch integer not null,
+    owner text not null
+) strict;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalConfig:
+    """Where the journal lies and how far it may grow.
+
+    Attributes
+    ----------
+    path : Path
+        The SQLite file; its folder must be on a volume of its own choice of durability.
+    max_bytes : int
+        Bound of what is kept [bytes]; above it `append` raises Full and nothing more is acknowledged.
+    low_water : float
+        Share of `max_bytes` under which a full journal takes bursts again.
+    """
+
+    path: Path
+    max_bytes: int = 8 * 1024**3
+    low_water: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Proof of a claim; stale as soon as somebody else claims."""
+
+    part: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A burst and its position."""
+
+    position: int
+    burst: StoredBurst
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What can be read: positions in [first, end), and their size. [bytes]"""
+
+    first: int
+    end: int
+    size: int
+
+
+class Journal(Protocol):
+    """An ordered, durable log of bursts."""
+
+    def claim(self, part: int, owner: str) -> Fence:
+        """Become the only writer of a partition."""
+
+    def append(self, part: int, burst: StoredBurst, burst_id: str, fence: Fence) -> int:
+        """Make a burst durable and return its position; raises Fenced, Full or Unavailable."""
+
+    def read_from(self, part: int, position: int, max_bytes: int, wait: float) -> list[Entry]:
+        """Return entries from `position` on, without a hole; raises Gap or Unavailable."""
+
+    def trim(self, part: int, upto: int) -> None:
+        """Forget the positions below `upto`."""
+
+    def bounds(self, part: int) -> Bounds:
+        """Return what can be read."""
+
+    def close(self) -> None:
+        """Let go of the files."""
+
+
+class SqliteJournal:
+    """The journal of one machine. Thread-safe: one writer, any number of readers."""
+
+    def __init__(self, config: JournalConfig) -> None:
+        self._config = config
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._grown = threading.Condition()
+        self._full = False
+        with _translated():
+            self._writer = _connect(config.path)
+            self._writer.executescript(_SCHEMA)
+            self._reader = _connect(config.path)
+            self._measure()
+
+    def _measure(self) -> None:
+        first, end, size = self._writer.execute(
+            "select coalesce(min(position), 0), coalesce(max(position), 0), coalesce(sum(length(blob)), 0) from burst"
+        ).fetchone()
+        used = self._writer.execute("select seq from sqlite_sequence where name = 'burst'").fetchone()
+        last = used[0] if used else 0
+        self._end = max(end, last) + 1
+        self._first = first or self._end
+        self._size = size
+
+    def claim(self, part: int, owner: str) -> Fence:
+        with self._write_lock, _translated(), self._writer:
+            (epoch,) = self._writer.execute(
+                "insert into claim values (?, 1, ?) on conflict (part) do update set epoch = epoch + 1, owner = excluded.owner"
+                " returning epoch",
+                (part, owner),
+            ).fetchone()
+        return Fence(part, epoch)
+
+    def skip_to(self, position: int) -> None:
+        """Use no position below `position` any more: a reader's cursor is ahead of a journal that was lost or put back."""
+        with self._write_lock, _translated(), self._writer:
+            if position > self._end:
+                self._writer.execute("delete from sqlite_sequence where name = 'burst'")
+                self._writer.execute("insert into sqlite_sequence values ('burst', ?)", (position - 1,))
+                self._first = position if self._first == self._end else self._first
+                self._end = position
+
+    def append(self, part: int, burst: StoredBurst, burst_id: str, fence: Fence) -> int:
+        blob = pack_burst(burst)
+        self._check_room(len(blob))
+        with self._write_lock:
+            with _translated(), self._writer:
+                (epoch,) = self._writer.execute("select epoch from claim where part = ?", (part,)).fetchone()
+                if epoch != fence.epoch:
+                    raise Fenced
+                row = self._writer.execute(
+                    "insert into burst (burst_id, blob) values (?, ?) on conflict (burst_id) do nothing returning position",
+                    (burst_id, blob),
+                ).fetchone()
+                if row is None:  # sent again by a writer that did not hear of its success
+                    again = "select position from burst where burst_id = ?"
+                    return int(self._writer.execute(again, (burst_id,)).fetchone()[0])
+            position = int(row[0])
+            self._end = position + 1
+            self._size += len(blob)
+        with self._grown:
+            self._grown.notify_all()
+        return position
+
+    def _check_room(self, wanted: int) -> None:
+        bound = self._config.max_bytes
+        if self._full and self._size > bound * self._config.low_water:
+            raise Full(f"the journal holds {self._size} bytes, over the low-water mark of its bound of {bound}")
+        self._full = self._size + wanted > bound
+        if self._full:
+            raise Full(f"the journal holds {self._size} bytes and may hold {bound}")
+
+    def read_from(self, part: int, position: int, max_bytes: int, wait: float) -> list[Entry]:
+        del part
+        with self._grown:
+            self._grown.wait_for(lambda: position < self._end, timeout=wait)
+        if position < self._first:
+            raise Gap(position, self._first)
+        entries: list[Entry] = []
+        size = 0
+        with self._read_lock, _translated():
+            rows = self._reader.execute("select position, blob from burst where position >= ? order by position", (position,))
+            for found, blob in rows:
+                size += len(blob)
+                if entries and size > max_bytes:
+                    break
+                if found != position + len(entries):
+                    raise Gap(position + len(entries), found)
+                entries.append(Entry(found, unpack_burst(blob)))
+            rows.close()
+        return entries
+
+    def trim(self, part: int, upto: int) -> None:
+        del part
+        upto = min(upto, self._end)
+        while self._first < upto:
+            part_end = min(self._first + _TRIM_ROWS, upto)
+            with self._write_lock:
+                self._first = part_end
+                with _translated(), self._writer:
+                    gone = self._writer.execute("delete from burst where position < ? returning length(blob)", (part_end,))
+                    self._size -= sum(size for (size,) in gone.fetchall())
+
+    def bounds(self, part: int) -> Bounds:
+        del part
+        return Bounds(self._first, self._end, self._size)
+
+    def close(self) -> None:
+        with self._grown:
+            self._grown.notify_all()
+        with self._read_lock:
+            self._reader.close()
+        with self._write_lock:
+            self._writer.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
+    connection.execute(f"pragma page_size = {_PAGE_BYTES}")
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    return connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as exc:
+        name = getattr(exc, "sqlite_errorname", "")
+        if name.startswith("SQLITE_FULL"):
+            raise Full("the journal's volume is full; make room on it") from exc
+        raise Unavailable(f"the journal's volume answers {name or type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of a measurement, from the link to the stores.
+
+    link ── receive ──> journal (fsync) ──> PUBACK
+                           └── judge ──> tail ──> one writer a store (own cursor)
+                                 └── latest, quarantine, `stored` and `error` to the devices, live feed
+
+Invariants: nothing is acknowledged before the journal has it; nothing is decided twice differently; a store that is slow or
+dead delays neither the others nor the acknowledgements. Every queue here is bounded (`IngestConfig`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from gateway.clock import Clock
+from gateway.link import Link
+from ingest.bursts import StoredBurst
+from ingest.errors import Full, Unavailable
+from ingest.journal import Entry, Fence, SqliteJournal
+from ingest.judge import Judge, Judged
+from ingest.notes import Notes
+from ingest.store.protocol import SeriesStore
+from ingest.tail import DecodedTail
+from ingest.writer import StoreWriter, WriterConfig
+
+__all__ = ["Ingest", "IngestConfig", "IngestCounters"]
+
+logger = logging.getLogger(__name__)
+_PART = 0  # the one partition of one machine
+
+
+@dataclass(frozen=True, slots=True)
+class IngestConfig:
+    """Bounds of the way of a measurement.
+
+    Attributes
+    ----------
+    pending_bytes : int
+        Bursts on disk that wait to be decided about; past it nothing more is taken from the link. [bytes]
+    judge_messages : int
+        Messages decided about in one go.
+    checkpoint_s : float
+        Between checkpoints, on the wall; a restart decodes again what came after the last. [s]
+    flush_horizon_s : float
+        The journal keeps what a store took within this time, on the wall: a store's word is not its disk. [s]
+    retry_s : float
+        Between attempts at a journal that does not take. [s]
+    drain_s : float
+        Given to a stop for emptying everything; what is left then is in the journal. [s]
+    """
+
+    pending_bytes: int = 32 * 1024**2
+    judge_messages: int = 20_000
+    checkpoint_s: float = 5.0
+    flush_horizon_s: float = 60.0
+    retry_s: float = 0.5
+    drain_s: float = 6.0
+    writer: WriterConfig = field(default_factory=WriterConfig)
+
+
+@dataclass(slots=True)
+class IngestCounters:
+    """What was taken and decided since the start."""
+
+    messages: int = 0
+    bursts: int = 0
+    rows: int = 0
+    rejected: int = 0
+    journal_failures: int = 0
+
+
+class Ingest:
+    """Run the way of a measurement while its context lasts."""
+
+    def __init__(
+        self,
+        config: IngestConfig,
+        *,
+        link: Link,
+        journal: SqliteJournal,
+        judge: Judge,
+        stores: Sequence[SeriesStore],
+        notes: Notes,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._config = config
+        self._link = link
+        self._journal = journal
+        self._judge = judge
+        self._notes = notes
+        self._clock = clock
+        self._sleep = sleep
+        self.counters = IngestCounters()
+        self._fence: Fence | None = None
+        self._owner = uuid.uuid4().hex
+        self._pending: deque[Entry] = deque()
+        self._pending_bytes = 0
+        self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._received_all = asyncio.Event()
+        self._decided_all = asyncio.Event()
+        self._journal_trouble: str | None = None
+        self._group = asyncio.TaskGroup()
+        self._endless: list[asyncio.Task[None]] = []
+        self._finite: list[asyncio.Task[None]] = []
+        # One thread each: the journal's commits, the judge's decisions. Stores have their own.
+        self._commits = ThreadPoolExecutor(1, "journal")
+        self._decisions = ThreadPoolExecutor(1, "judge")
+        self._tail = DecodedTail(judge.position + 1)
+        self.writers = [StoreWriter(store, self._tail, journal, judge, config.writer) for store in stores]
+
+    async def __aenter__(self) -> Self:
+        furthest = max([self._judge.position, *(writer.cursor for writer in self.writers)])
+        self._journal.skip_to(furthest + 1)
+        self._fence = self._journal.claim(_PART, self._owner)
+        await self._group.__aenter__()
+        self._finite = [
+            self._group.create_task(self._receive(), name="ingest receive"),
+            self._group.create_task(self._decide(), name="ingest decide"),
+            *(self._group.create_task(w.run(), name=f"ingest write {w.name}") for w in self.writers),
+        ]
+        self._endless = [
+            self._group.create_task(self._keep_checkpoints(), name="ingest checkpoint"),
+            self._group.create_task(self._notes.run(), name="ingest notes"),
+        ]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            await self._drain()
+        for task in [*self._endless, *self._finite]:
+            task.cancel()
+        for writer in self.writers:
+            writer.stop()
+        await self._group.__aexit__(kind, exc, trace)
+        self._commits.shutdown()
+        self._decisions.shutdown()
+        if kind is None:
+            self._judge.checkpoint(self._slowest())
+
+    async def _drain(self) -> None:
+        """Stop taking; decide about what is there and bring it to the stores, as far as the time given reaches."""
+        self._link.stop_receiving()
+        try:
+            async with asyncio.timeout(self._config.drain_s):
+                await self._decided_all.wait()
+                self._tail.close()
+                for writer in self.writers:
+                    await writer.finished.wait()
+        except TimeoutError:
+            logger.warning("stopped before everything was stored; the journal has the rest", extra={"action": "drain_cut"})
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is in the way, by part; empty when all is well."""
+        found = {}
+        if not self._link.connected:
+            found["broker"] = self._link.state
+        if self._journal_trouble:
+            found["journal"] = self._journal_trouble
+        for writer in self.writers:
+            if writer.trouble:
+                found[f"store {writer.name}"] = writer.trouble
+        return found
+
+    async def _receive(self) -> None:
+        loop = asyncio.get_running_loop()
+        async for burst in self._link.bursts():
+            stored = StoredBurst(self._clock.now_ms(), burst.topics, burst.payloads)
+            position = await self._append(loop, stored)
+            self._link.acknowledge(burst)
+            self.counters.bursts += 1
+            self.counters.messages += len(burst.payloads)
+            self._pending.append(Entry(position, stored))
+            self._pending_bytes += sum(map(len, burst.payloads))
+            self._arrived.set()
+            while self._pending_bytes > self._config.pending_bytes:
+                self._taken.clear()
+                await self._taken.wait()
+        self._received_all.set()
+        self._arrived.set()
+
+    async def _append(self, loop: asyncio.AbstractEventLoop, stored: StoredBurst) -> int:
+        """Append until it is done: while the journal does not take, nothing is acknowledged and nothing read."""
+        assert self._fence is not None
+        burst_id = f"{self._owner}-{self.counters.bursts}"
+        while True:
+            try:
+                position = await loop.run_in_executor(self._commits, self._journal.append, _PART, stored, burst_id, self._fence)
+            except (Full, Unavailable) as exc:
+                self.counters.journal_failures += 1
+                level = logging.DEBUG if self._journal_trouble else logging.WARNING
+                logger.log(level, "journal does not take: %s", exc, extra={"action": "journal_failed"})
+                self._journal_trouble = str(exc)
+                await self._sleep(self._config.retry_s)
+            else:
+                if self._journal_trouble:
+                    logger.info("journal takes again", extra={"action": "journal_recovered"})
+                    self._journal_trouble = None
+                return position
+
+    async def _decide(self) -> None:
+        loop = asyncio.get_running_loop()
+        await self._catch_up(loop)
+        while True:
+            entries = self._take_pending()
+            if entries:
+                self._tell(await loop.run_in_executor(self._decisions, self._judge_and_show, entries))
+            elif self._received_all.is_set():
+                self._decided_all.set()
+                return
+            else:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def _catch_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Decide about what the journal held at the start beyond the checkpoint."""
+        bounds = self._journal.bounds(_PART)
+        held = self._pending[0].position if self._pending else bounds.end
+        position = max(self._judge.position + 1, bounds.first)
+        while position < held:
+            entries = await loop.run_in_executor(self._decisions, self._journal.read_from, _PART, position, 4 * 1024**2, 0.0)
+            entries = [entry for entry in entries if entry.position < held]
+            await loop.run_in_executor(self._decisions, self._judge_and_show, entries)
+            position = entries[-1].position + 1
+
+    def _take_pending(self) -> list[Entry]:
+        entries: list[Entry] = []
+        messages = 0
+        while self._pending and messages < self._config.judge_messages:
+            entry = self._pending.popleft()
+            if entry.position <= self._judge.position:
+                continue  # a burst that was sent again under its old id
+            entries.append(entry)
+            messages += len(entry.burst.payloads)
+            self._pending_bytes -= sum(map(len, entry.burst.payloads))
+        if self._pending_bytes <= self._config.pending_bytes:
+            self._taken.set()
+        return entries
+
+    def _judge_and_show(self, entries: list[Entry]) -> Judged:
+        judged = self._judge.judge(entries)
+        self._tail.append(judged.bursts)
+        return judged
+
+    def _tell(self, judged: Judged) -> None:
+        self.counters.rows += judged.rows
+        self.counters.rejected += sum(len(burst.rejects) for burst in judged.bursts)
+        self._notes.add(judged)
+
+    async def _keep_checkpoints(self) -> None:
+        loop = asyncio.get_running_loop()
+        history: deque[tuple[float, int]] = deque()
+        while True:
+            await self._sleep(self._config.checkpoint_s)
+            slowest = self._slowest()
+            checkpoint = await loop.run_in_executor(self._decisions, self._judge.checkpoint, slowest)
+            history.append((loop.time(), min(slowest, checkpoint + 1)))
+            safe = None
+            while history and history[0][0] <= loop.time() - self._config.flush_horizon_s:
+                safe = history.popleft()[1]
+            if safe is not None:
+                await loop.run_in_executor(self._commits, self._journal.trim, _PART, safe)
+
+    def _slowest(self) -> int:
+        """Return the first position that some store still has to read."""
+        return min([writer.cursor for writer in self.writers], default=self._judge.position) + 1

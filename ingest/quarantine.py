@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quarantine: records that did not fit, kept with the reason, oldest first out.
+
+Invariants: what is rejected is kept before the burst counts as decoded; the same record is kept once however often its
+burst is decoded; the size stays under its bound, and what was dropped for it is counted.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["MAX_KEPT_PAYLOAD", "Quarantine", "QuarantineConfig", "QuarantinedRecord"]
+
+MAX_KEPT_PAYLOAD: Final = 4096  # of a larger payload only the beginning is kept [bytes]
+_OVERHEAD: Final = 300  # an entry's size besides its payload, roughly [bytes]
+_COLUMNS: Final = "id, at_ms, topic, site, device, reason, detail, record, boot, seq, size, payload"
+_SCHEMA: Final = """
+create table if not exists record (
+    id       integer primary key autoincrement,
+    position integer not null,
+    payload_place integer not null,
+    record   integer not null,
+    at_ms    integer not null,
+    topic    text not null,
+    site     text,
+    device   text,
+    reason   text not null,
+    detail   text not null,
+    boot     integer,
+    seq      integer,
+    size     integer not null,
+    payload  blob not null,
+    unique (position, payload_place, record)
+) strict;
+create table if not exists total (
+    name  text primary key,
+    value integer not null
+) strict;
+insert or ignore into total values ('kept', 0), ('dropped', 0), ('bytes', 0);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineConfig:
+    """Where the quarantine lies and how far it may grow. [bytes]"""
+
+    path: Path
+    max_bytes: int = 256 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedRecord:
+    """A record, or a whole payload (`record` None), that did not fit.
+
+    Attributes
+    ----------
+    at_ms : int
+        Time of receipt. [ms since the Unix epoch]
+    reason, detail : str
+        The contract's error code, and what was wrong.
+    payload : bytes
+        The payload it came in, at most its first 4 KiB; `size` is that of the whole.
+    """
+
+    id: int
+    at_ms: int
+    topic: str
+    site: str | None
+    device: str | None
+    reason: str
+    detail: str
+    record: int | None
+    boot: int | None
+    seq: int | None
+    size: int
+    payload: bytes
+
+
+class Quarantine:
+    """The quarantine's file. Thread-safe."""
+
+    def __init__(self, config: QuarantineConfig) -> None:
+        self._config = config
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(config.path, check_same_thread=False, timeout=5.0)
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = full")
+        self._db.executescript(_SCHEMA)
+
+    def keep(self, position: int, records: Iterable[tuple[int, QuarantinedRecord]]) -> None:
+        """Keep the rejected records of the burst at `position`; each with the number of its payload in the burst."""
+        with self._lock, self._db:
+            added = size = 0
+            for place, r in records:
+                kept = r.payload[:MAX_KEPT_PAYLOAD]
+                number = -1 if r.record is None else r.record
+                head = (position, place, number, r.at_ms, r.topic, r.site, r.device, r.reason, r.detail[:500])
+                done = self._db.execute(
+                    "insert or ignore into record values (null, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*head, r.boot, r.seq, r.size, kept),
+                )
+                added += done.rowcount
+                size += done.rowcount * (len(kept) + _OVERHEAD)
+            self._count(kept=added, bytes=size)
+            self._shrink()
+
+    def _shrink(self) -> None:
+        while self.totals()["bytes"] > self._config.max_bytes:
+            gone = self._db.execute(
+                "delete from record where id in (select id from record order by id limit 100) returning length(payload)"
+            ).fetchall()
+            if not gone:
+                return
+            self._count(dropped=len(gone), bytes=-sum(length + _OVERHEAD for (length,) in gone))
+
+    def _count(self, **changes: int) -> None:
+        self._db.executemany("update total set value = value + ? where name = ?", [(v, k) for k, v in changes.items()])
+
+    def totals(self) -> dict[str, int]:
+        """Return how many were ever `kept`, how many of them were `dropped` for the bound, and the `bytes` held."""
+        return dict(self._db.execute("select name, value from total").fetchall())
+
+    def list(
+        self,
+        *,
+        limit: int = 100,
+        after: int | None = None,
+        reason: str | None = None,
+        site: str | None = None,
+        device: str | None = None,
+    ) -> tuple[list[QuarantinedRecord], int | None]:
+        """Return records newest first, and the id to continue `after`, or None at the end."""
+        wanted = {"reason": reason, "site": site, "device": device}
+        clauses = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
+        clauses += ["id < :after"] if after is not None else []
+        where = f"where {' and '.join(clauses)}" if clauses else ""
+        query = f"select {_COLUMNS} from record {where} order by id desc limit :limit"  # noqa: S608 - names are ours
+        with self._lock:
+            rows = self._db.execute(query, {**wanted, "after": after, "limit": limit + 1}).fetchall()
+        items = [_record(row) for row in rows[:limit]]
+        return items, items[-1].id if len(rows) > limit else None
+
+    def get(self, record_id: int) -> QuarantinedRecord | None:
+        """Return one record, or None."""
+        with self._lock:
+            row = self._db.execute(f"select {_COLUMNS} from record where id = ?", (record_id,)).fetchone()  # noqa: S608
+        return _record(row) if row else None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+
+def _record(
+    row: tuple[int, int, str, str | None, str | None, str, str, int, int | None, int | None, int, bytes],
+) -> QuarantinedRecord:
+    return QuarantinedRecord(*row[:7], None if row[7] < 0 else row[7], *row[8:])

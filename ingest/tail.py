@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The newest decoded bursts, kept in memory for the stores that follow closely.
+
+Invariant: the positions held are contiguous. A store that falls behind the oldest reads the journal again instead, so a
+slow store costs neither memory nor anybody's time but its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Final
+
+from ingest.decode import DecodedBurst
+
+__all__ = ["MAX_TAIL_ROWS", "DecodedTail"]
+
+MAX_TAIL_ROWS: Final = 500_000  # rows held; about 100 bytes a row
+
+
+class DecodedTail:
+    """A bounded window of decoded bursts. Thread-safe: one appends, any number read."""
+
+    def __init__(self, start: int, max_rows: int = MAX_TAIL_ROWS) -> None:
+        self._max_rows = max_rows
+        self._changed = threading.Condition()
+        self._bursts: deque[DecodedBurst] = deque()
+        self._rows = 0
+        self._end = start
+        self._closed = False
+
+    @property
+    def end(self) -> int:
+        """The position after the newest decoded one."""
+        return self._end
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come."""
+        return self._closed
+
+    def append(self, bursts: list[DecodedBurst]) -> None:
+        """Add the next bursts and let the oldest go past the bound."""
+        with self._changed:
+            for burst in bursts:
+                self._bursts.append(burst)
+                self._rows += _count(burst)
+                self._end = burst.position + 1
+            while self._rows > self._max_rows and len(self._bursts) > 1:
+                self._rows -= _count(self._bursts.popleft())
+            self._changed.notify_all()
+
+    def read_from(self, position: int, max_rows: int, wait: float) -> list[DecodedBurst] | None:
+        """Return bursts from `position` on, none when none came for `wait` seconds, or None when it is held no longer."""
+        with self._changed:
+            self._changed.wait_for(lambda: position < self._end or self._closed, timeout=wait)
+            if position >= self._end:
+                return []
+            if not self._bursts or position < self._bursts[0].position:
+                return None
+            found: list[DecodedBurst] = []
+            rows = 0
+            skip = position - self._bursts[0].position
+            for burst in list(self._bursts)[skip:]:
+                found.append(burst)
+                rows += _count(burst)
+                if rows >= max_rows:
+                    break
+            return found
+
+    def close(self) -> None:
+        """Wake everybody who waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _count(burst: DecodedBurst) -> int:
+    return sum(len(rows) for rows in burst.rows) + 1

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring the decoded rows to one store, at its own pace, from its own cursor.
+
+Invariants: the store gets every position in order, once each by its cursor; what it cannot take now is tried again with
+growing, jittered waits and is never dropped; what it can never take is counted. Trouble here stays here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from ingest.decode import DecodedBurst
+from ingest.errors import Gap
+from ingest.journal import SqliteJournal
+from ingest.judge import Judge
+from ingest.store.batch import Batch, Rows
+from ingest.store.errors import StoreRefused, StoreUnavailable
+from ingest.store.protocol import SeriesStore
+from ingest.tail import DecodedTail
+
+__all__ = ["StoreWriter", "WriterConfig", "join_rows"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WriterConfig:
+    """How rows are gathered for a store.
+
+    Attributes
+    ----------
+    batch_rows : int
+        Rows that are written at once when so many wait.
+    batch_s : float
+        Longest wait of a row for others, on the wall. [s]
+    backoff_min_s, backoff_max_s : float
+        Wait before a store is tried again, doubling, jittered. [s]
+    refused_s : float
+        Between attempts at a store that refuses us: somebody has to correct the deployment first. [s]
+    """
+
+    batch_rows: int = 50_000
+    batch_s: float = 0.5
+    backoff_min_s: float = 0.2
+    backoff_max_s: float = 30.0
+    refused_s: float = 30.0
+
+
+class StoreWriter:
+    """The consumer that feeds one store."""
+
+    def __init__(
+        self, store: SeriesStore, tail: DecodedTail, journal: SqliteJournal, judge: Judge, config: WriterConfig
+    ) -> None:
+        self.store = store
+        self.name = store.name
+        self.finished = asyncio.Event()
+        self.trouble: str | None = None
+        self.rows = 0
+        self.rejected = 0
+        self.retries = 0
+        self._tail = tail
+        self._journal = journal
+        self._judge = judge
+        self._config = config
+        self._stopping = threading.Event()
+        self._rng = random.Random()
+        self.cursor = store.cursor()
+
+    async def run(self) -> None:
+        """Write until the tail is closed and everything in it is stored."""
+        with ThreadPoolExecutor(1, f"store {self.name}") as thread:
+            await asyncio.get_running_loop().run_in_executor(thread, self._work)
+        self.finished.set()
+
+    def stop(self) -> None:
+        """Give up waiting; what is not stored stays in the journal."""
+        self._stopping.set()
+        self._tail.close()
+
+    def _work(self) -> None:
+        waited_since = time.monotonic()
+        while not self._stopping.is_set():
+            bursts = self._next(self._config.batch_s)
+            now = time.monotonic()
+            if not bursts:
+                waited_since = now
+                if self._tail.closed:
+                    self._flush()
+                    return
+                continue
+            waiting = sum(len(rows) for burst in bursts for rows in burst.rows)
+            if waiting < self._config.batch_rows and now - waited_since < self._config.batch_s and not self._tail.closed:
+                self._stopping.wait(self._config.batch_s - (now - waited_since))
+                continue
+            self._write(Batch(join_rows(bursts), bursts[-1].position))
+            waited_since = time.monotonic()
+
+    def _next(self, wait: float) -> list[DecodedBurst]:
+        bursts = self._tail.read_from(self.cursor + 1, self._config.batch_rows, wait)
+        if bursts is not None:
+            return bursts
+        try:
+            entries = self._journal.read_from(0, self.cursor + 1, 4 * 1024**2, 0.0)
+        except Gap as exc:
+            # A store that joins later, or was put back from an old copy, begins where the journal does.
+            logger.warning(
+                "store %s is at %d, the journal begins at %d: what lies between is not in it",
+                self.name,
+                self.cursor,
+                exc.first,
+                extra={"action": "store_gap"},
+            )
+            self.cursor = exc.first - 1
+            return []
+        return self._judge.decode_again(entries)
+
+    def _write(self, batch: Batch) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                refused = self.store.write(batch)
+            except StoreUnavailable as exc:
+                attempt += 1
+                ceiling = min(self._config.backoff_max_s, self._config.backoff_min_s * 2.0 ** min(attempt, 20))
+                self._wait(str(exc), exc.retry_after_s or self._rng.uniform(self._config.backoff_min_s, ceiling))
+            except StoreRefused as exc:
+                self._wait(str(exc), self._config.refused_s)
+            else:
+                self._note_success(batch, len(refused))
+                return
+
+    def _wait(self, why: str, seconds: float) -> None:
+        level = logging.DEBUG if self.trouble else logging.WARNING
+        logger.log(level, "store %s: %s", self.name, why, extra={"action": "store_failed"})
+        self.trouble = why
+        self.retries += 1
+        self._stopping.wait(seconds)
+
+    def _note_success(self, batch: Batch, refused: int) -> None:
+        if self.trouble:
+            logger.info("store %s takes again", self.name, extra={"action": "store_recovered"})
+            self.trouble = None
+        if refused:
+            logger.warning("store %s can never take %d rows", self.name, refused, extra={"action": "rows_refused"})
+        self.cursor = batch.upto
+        self.rows += len(batch) - refused
+        self.rejected += refused
+
+    def _flush(self) -> None:
+        try:
+            self.store.flush()
+        except (StoreUnavailable, StoreRefused) as exc:
+            logger.warning("store %s: %s", self.name, exc, extra={"action": "store_failed"})
+
+
+def join_rows(bursts: Iterable[DecodedBurst]) -> tuple[Rows, ...]:
+    """Return the rows of many bursts as one `Rows` a kind, in order."""
+    by_kind: dict[str, list[Rows]] = {}
+    for burst in bursts:
+        for rows in burst.rows:
+            by_kind.setdefault(rows.kind, []).append(rows)
+    return tuple(_join(parts) for parts in by_kind.values())
+
+
+def _join(parts: list[Rows]) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
+    names = dict.fromkeys(name for rows in parts for name in rows.values)
+    values = {name: np.concatenate([rows.values.get(name, np.full(len(rows), np.nan)) for rows in parts]) for name in names}
+    columns = {
+        name: np.concatenate([getattr(rows, name) for rows in parts])
+        for name in ("device", "zone", "ts_ms", "boot", "seq", "place", "flags")
+    }
+    return Rows(kind=parts[0].kind, values=values, **columns)
