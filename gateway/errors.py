@@ -4,10 +4,13 @@
 GatewayError
 ├── InvalidInput            fix the input
 │   ├── InvalidTopic
+│   ├── InvalidAddress
 │   ├── InvalidCatalogue
 │   └── InvalidMessage      (carries the contract's error code)
 ├── LinkLost                retry
+│   └── MalformedPacket
 ├── LinkRefused             fix the deployment
+│   └── LinkTakenOver
 ├── BrokerMissing           fix the deployment
 └── BrokerFailed            fix the deployment
 """
@@ -18,12 +21,15 @@ __all__ = [
     "BrokerFailed",
     "BrokerMissing",
     "GatewayError",
+    "InvalidAddress",
     "InvalidCatalogue",
     "InvalidInput",
     "InvalidMessage",
     "InvalidTopic",
     "LinkLost",
     "LinkRefused",
+    "LinkTakenOver",
+    "MalformedPacket",
 ]
 
 
@@ -44,6 +50,10 @@ class InvalidTopic(InvalidInput):
     def __init__(self, topic: str) -> None:
         super().__init__(f"{topic!r} is not a topic of tirta/v1/{{site}}/{{device}}/{{channel}}")
         self.topic = topic
+
+
+class InvalidAddress(InvalidInput):
+    """The broker's address is not of the form mqtt://user:password@host:1883 or mqtts://user:password@host:8883."""
 
 
 class InvalidCatalogue(InvalidInput):
@@ -71,8 +81,16 @@ class LinkLost(GatewayError):
     """The connection to the broker was lost; send again when it is back."""
 
 
+class MalformedPacket(LinkLost):
+    """The broker sent bytes that are not MQTT 5; the connection is ended and made again."""
+
+
 class LinkRefused(GatewayError):
     """The broker refused: check the credential, its rights and the address."""
+
+
+class LinkTakenOver(LinkRefused):
+    """Another client took over this session; stop it, then restart this one."""
 
 
 class BrokerMissing(GatewayError):
