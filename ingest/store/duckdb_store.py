@@ -72,6 +72,7 @@ class DuckDBStore:
         self._names = names
         self._writing = Lock()
         self._opening = Lock()
+        self._closed = False
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._known = Known({}, {}, np.empty(0, dtype=np.int32))
         try:
@@ -153,6 +154,7 @@ class DuckDBStore:
     def close(self) -> None:
         """Bring the log into the file and close it."""
         with self._writing:
+            self._closed = True
             self._let_go()
 
     def _let_go(self) -> None:
@@ -187,6 +189,8 @@ class DuckDBStore:
         """Lend a cursor and turn the engine's errors into ours."""
         try:
             with self._opening:
+                if self._closed:
+                    raise StoreUnavailable(f"{self._config.path} is closed.")
                 if self._connection is None:
                     self._open()
                 assert self._connection is not None

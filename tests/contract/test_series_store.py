@@ -20,6 +20,7 @@ from ingest.store import (
     Rows,
     SeriesQuery,
     SeriesStore,
+    StoreUnavailable,
 )
 from tests.servers.influx import InfluxServer, influx_server
 
@@ -324,3 +325,12 @@ def test_latest_since_leaves_out_what_is_older(open_store: Opener) -> None:
 
 def test_count_of_an_unknown_device_is_zero(open_store: Opener) -> None:
     assert open_store().count("pilot", "nobody") == 0
+
+
+def test_store_after_close_is_unavailable(open_store: Opener) -> None:
+    store = open_store()
+    store.close()
+    with pytest.raises(StoreUnavailable):
+        store.cursor()
+    with pytest.raises(StoreUnavailable):
+        store.write(Batch((rows(minutes(1), flow=[1]),), 1))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -13,7 +15,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from ingest.store import Batch, DuckDBConfig, DuckDBStore, Rows, SeriesQuery, StoreRefused, StoreRejected
+from ingest.store import Batch, DuckDBConfig, DuckDBStore, Rows, SeriesQuery, StoreRefused, StoreRejected, StoreUnavailable
 
 TS = 1_763_770_800_000
 ROWS = 100
@@ -63,6 +65,37 @@ def test_write_killed_at_any_moment_leaves_whole_batches_and_their_cursor(tmp_pa
         with opened(path) as store:
             assert store.cursor() >= said[-1]
             assert store.count("pilot", "bed-1") == store.cursor() * ROWS
+
+
+def write_past_a_full_disk(path: Path) -> None:
+    """Write until no file may grow, try on for a while, get room and go on; run in a process of its own."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, no_limit[1]))
+    store = DuckDBStore(DuckDBConfig(path), Names())
+    failures = 0
+    upto = 0
+    while upto < 400:
+        try:
+            store.write(Batch((make_rows(first=upto * ROWS),), upto + 1))
+            upto += 1
+            if upto % 50 == 0:
+                store.flush()
+        except StoreUnavailable:
+            failures += 1
+            if failures == 5:
+                resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+    print(failures, upto, store.cursor(), store.count("pilot", "bed-1"))
+    store.close()
+
+
+def test_write_on_a_full_disk_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    path = tmp_path / "series.duckdb"
+    code = f"from pathlib import Path; import {__name__} as t; t.write_past_a_full_disk(Path({str(path)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["5", "400", "400", str(400 * ROWS)], done.stderr
+    with opened(path) as store:
+        assert (store.cursor(), store.count("pilot", "bed-1")) == (400, 400 * ROWS)
 
 
 def test_write_that_fails_half_way_keeps_nothing_of_the_batch(tmp_path: Path) -> None:
