@@ -13,6 +13,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Inte
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
+    "OPEN_ACTS",
     "ActRow",
     "ControllerRow",
     "DecisionRow",
@@ -26,6 +27,8 @@ __all__ = [
     "ZoneStateRow",
 ]
 
+# Written out: SQLite uses the partial index only where it sees the index's own condition.
+OPEN_ACTS = text("state IN ('planned', 'held', 'sent', 'accepted', 'running', 'unknown')")
 SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
 
 
@@ -165,8 +168,8 @@ class ActRow(Row):
         Index(
             "ix_act_open",
             "state",
-            sqlite_where=text("state IN ('planned', 'held', 'sent', 'accepted', 'running', 'unknown')"),
-            postgresql_where=text("state IN ('planned', 'held', 'sent', 'accepted', 'running', 'unknown')"),
+            sqlite_where=OPEN_ACTS,
+            postgresql_where=OPEN_ACTS,
         ),
     )
 

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger of acts: planned once, stepped through their states, settled by the device's word.
+
+Invariant: an act is in the ledger, committed, before anything is sent; every step is stored with its time, cause and
+actor; the same plan made again finds the act that is there. Times are ms since the Unix epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from control.checks import check_limit, storable
+from control.errors import Conflict, Invalid, NotFound
+from control.ids import is_id
+from control.models import OPEN_ACTS, ActRow, TransitionRow
+from control.records import Act, Transition
+from control.states import ENDED, STATES, may_step
+
+__all__ = ["Order", "act_record", "cancel", "expire", "get_act", "list_acts", "list_transitions", "plan_act", "step"]
+
+NO_WORD_MS: Final = 5_000  # past `expires`, an act that was handed over and not answered is unknown [ms]
+NO_END_MS: Final = 60_000  # past `max_seconds`, an act that began and did not end is unknown [ms]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An act to be planned; the fields mean what they do in `control.records.Act`."""
+
+    device_key: str
+    zone_key: str | None
+    action: str
+    origin: str
+    version: int
+    actor: str
+    planned_ms: int
+    issued_ms: int
+    expires_ms: int
+    seconds: float | None = None
+    litres: float | None = None
+    grams: float | None = None
+    max_seconds: int | None = None
+    idempotency_key: str | None = None
+
+
+def plan_act(
+    session: Session, act_id: str, order: Order, *, state: str = "planned", cause: str = "planned"
+) -> tuple[Act, bool]:
+    """Put an act into the ledger unless it is there, and tell whether it is new.
+
+    Parameters
+    ----------
+    act_id : str
+        From `control.ids.act_id`: planning the same act again gives the same id.
+    state : str
+        "planned", or "skipped" for one that is left out, with the reason in `cause`.
+    """
+    known = session.get(ActRow, act_id)
+    if known is not None:
+        return act_record(known), False
+    row = ActRow(id=act_id, reference=act_id, state="", **asdict(order))
+    if state == "skipped":
+        row.reason, row.ended_ms = cause, order.issued_ms
+    enter(session, row, state, cause, order.actor, order.issued_ms)
+    return act_record(row), True
+
+
+def enter(session: Session, row: ActRow, state: str, cause: str, actor: str, now_ms: int) -> None:
+    """Add a new act in its first state."""
+    if not may_step(None, state):
+        raise Conflict(f"an act does not begin as {state}")
+    row.state = state
+    session.add(row)
+    session.flush()
+    session.add(TransitionRow(act_id=row.id, at_ms=now_ms, before=None, state=state, cause=cause[:200], actor=actor))
+
+
+def step(session: Session, row: ActRow, state: str, cause: str, actor: str, now_ms: int) -> bool:
+    """Step an act to `state` and store it; False, and nothing, where the table has no such step."""
+    if not may_step(row.state, state):
+        return False
+    session.add(TransitionRow(act_id=row.id, at_ms=now_ms, before=row.state, state=state, cause=cause[:200], actor=actor))
+    row.state = state
+    if state in ENDED and row.ended_ms is None:
+        row.ended_ms = now_ms
+    return True
+
+
+def expire(session: Session, now_ms: int) -> list[Act]:
+    """Conclude what time alone tells, and return the acts that were stepped.
+
+    Never handed over before `expires`: expired. Handed over and no word by `expires` + 5 s, or begun and no end by
+    `max_seconds` + 60 s: unknown, until the device's word.
+    """
+    changed = []
+    for row in session.scalars(select(ActRow).where(OPEN_ACTS)):
+        if row.state in ("planned", "held") and now_ms > row.expires_ms:
+            row.reason = "never-handed-over"
+            step(session, row, "expired", "not handed over before it expired", "controller", now_ms)
+        elif row.state == "sent" and now_ms >= row.expires_ms + NO_WORD_MS:
+            step(session, row, "unknown", "handed over, and no word by its end", "controller", now_ms)
+        elif row.state in ("accepted", "running") and now_ms >= _latest_end(row):
+            step(session, row, "unknown", "begun, and no end reported", "controller", now_ms)
+        else:
+            continue
+        changed.append(act_record(row))
+    return changed
+
+
+def cancel(session: Session, act_id: str, actor: str, *, now_ms: int) -> Act:
+    """Withdraw an act that was not handed over, or let go of one whose end nobody knows.
+
+    Raises
+    ------
+    Conflict
+        It is under way (stop its zone instead) or has ended.
+    """
+    row = _row(session, act_id)
+    released = row.state == "unknown"
+    cause = "released by hand, its end unknown" if released else "withdrawn before it was handed over"
+    if not step(session, row, "cancelled", cause, actor, now_ms):
+        todo = "it is over" if row.state in ENDED else "stop its zone instead"
+        raise Conflict(f"act {act_id} is {row.state}; {todo}")
+    return act_record(row)
+
+
+def get_act(session: Session, act_id: str) -> Act:
+    """Return the act."""
+    return act_record(_row(session, act_id))
+
+
+def list_acts(
+    session: Session,
+    *,
+    zone_key: str | None = None,
+    device_key: str | None = None,
+    state: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> tuple[list[Act], str | None]:
+    """Return acts, the latest planned first, and the cursor of the next page if there is one."""
+    query = select(ActRow).order_by(ActRow.id.desc()).limit(check_limit(limit) + 1)
+    if state is not None:
+        if state not in STATES:
+            raise Invalid("state", f"one of {', '.join(STATES)}")
+        query = query.where(ActRow.state == state)
+    if zone_key is not None:
+        query = query.where(ActRow.zone_key == (zone_key if storable(zone_key) else ""))
+    if device_key is not None:
+        query = query.where(ActRow.device_key == (device_key if storable(device_key) else ""))
+    if after is not None:
+        query = query.where(ActRow.id < (after if storable(after) else ""))
+    rows = session.scalars(query).all()
+    acts = [act_record(row) for row in rows[:limit]]
+    return acts, acts[-1].id if len(rows) > limit else None
+
+
+def list_transitions(session: Session, act_id: str) -> list[Transition]:
+    """Return every step of an act, in order."""
+    _row(session, act_id)
+    query = select(TransitionRow).where(TransitionRow.act_id == act_id).order_by(TransitionRow.id)
+    return [Transition(row.at_ms, row.before, row.state, row.cause, row.actor) for row in session.scalars(query)]
+
+
+def act_record(row: ActRow) -> Act:
+    """Return the record of a row."""
+    return Act(**{item.name: getattr(row, item.name) for item in fields(Act)})
+
+
+def _row(session: Session, act_id: str) -> ActRow:
+    row = session.get(ActRow, act_id) if is_id(act_id) else None
+    if row is None:
+        raise NotFound("act", act_id)
+    return row
+
+
+def _latest_end(row: ActRow) -> int:
+    begun = row.begun_ms if row.begun_ms is not None else row.issued_ms
+    # What is only accepted may begin until it expires.
+    latest_begin = max(begun, row.expires_ms) if row.state == "accepted" else begun
+    return latest_begin + (row.max_seconds or 0) * 1000 + NO_END_MS
