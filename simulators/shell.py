@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thin shell around a virtual device: one MQTT connection after another, and a clock.
+
+Invariant: the device's time goes on whether or not there is a connection. Time is the clock's; keepalive, timeouts and the
+wait before connecting again are the wall's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import logging
+import random
+import ssl
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from gateway.clock import Clock
+from gateway.errors import InvalidTopic
+from gateway.messages import Status, encode_message
+from gateway.topics import TO_DEVICE, Address, Channel, build_topic, parse_topic
+from simulators.device import VirtualDevice
+from simulators.events import Event, Watcher, What
+from simulators.outbox import Batch
+from simulators.speech import Outgoing
+
+__all__ = ["BrokerAddress", "Shell"]
+
+logger = logging.getLogger(__name__)
+
+Protocol = Literal["3.1.1", "5"]
+
+KEEPALIVE_S: Final = 20
+TIMEOUT_S: Final = 15.0  # for any answer of the broker [s, wall]
+GOODBYE_S: Final = 2.0  # for the last words at the end [s, wall]
+FIRST_WAIT_S: Final = 0.25  # before connecting again; doubled each time [s, wall]
+LONGEST_WAIT_S: Final = 10.0
+SHORTEST_TICK_S: Final = 0.005  # on a fast clock, no tick follows another sooner [s, wall]
+SESSION_S: Final = 86_400  # for so long an MQTT 5 broker keeps commands for a device that is away [s]
+INCOMING: Final = 1_000  # messages waiting to be read; more are dropped, and the platform sends what matters again
+OUTGOING: Final = 1_000  # messages waiting to be published; the oldest makes room, and the ledger in status settles it
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where the broker listens; without a TLS context the connection is plain."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Shell:
+    """Run one virtual device until cancelled.
+
+    Attributes
+    ----------
+    password : str
+        Of the device's user name, `{site}/{device}`.
+    protocol : "3.1.1" or "5"
+        The version of MQTT that it speaks.
+    random : random.Random
+        For the jitter of reconnecting.
+    """
+
+    device: VirtualDevice
+    broker: BrokerAddress
+    password: str
+    clock: Clock
+    random: random.Random
+    protocol: Protocol = "3.1.1"
+    watch: Watcher | None = None
+    _queue: collections.deque[Outgoing] = field(default_factory=lambda: collections.deque(maxlen=OUTGOING))
+    _online: bool = False
+    _failed: bool = False
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)  # something is to be sent
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)  # the next tick may be due sooner than was thought
+
+    @property
+    def address(self) -> Address:
+        """The device's name."""
+        return self.device.address
+
+    async def run(self) -> None:
+        """Tick and talk until cancelled; then end what runs and say so."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._tick(), name=f"tick {self.address.key}")
+            loops.create_task(self._stay_connected(), name=f"connect {self.address.key}")
+
+    async def _tick(self) -> None:
+        while True:
+            self._push(self.device.tick(self.clock.now_ms()))
+            wait_s = (self.device.next_wake_ms - self.clock.now_ms()) / 1000.0
+            self._hurry.clear()
+            sleep = asyncio.ensure_future(self.clock.sleep(max(wait_s, SHORTEST_TICK_S * self.clock.speed)))
+            hurry = asyncio.ensure_future(self._hurry.wait())
+            try:
+                await asyncio.wait((sleep, hurry), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleep.cancel()
+                hurry.cancel()
+
+    async def _stay_connected(self) -> None:
+        attempt = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._talk()
+            except* (aiomqtt.MqttError, OSError) as group:
+                self._lost(group)
+            # A connection that held for a while was a good one: begin with a short wait again.
+            attempt = 0 if asyncio.get_running_loop().time() - began > LONGEST_WAIT_S else min(attempt + 1, 16)
+            wait_s = min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S)
+            await asyncio.sleep(wait_s * self.random.uniform(0.5, 1.0))
+
+    def _lost(self, group: BaseExceptionGroup[BaseException]) -> None:
+        level = logging.DEBUG if self._failed else logging.WARNING
+        cause: BaseException = group
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        logger.log(level, "%s: no connection: %s", self.address.key, cause, extra={"action": "lose_connection"})
+        self._failed = True
+        if self._online:
+            self._tell(What.DISCONNECTED)
+        self._online = False
+
+    async def _talk(self) -> None:
+        async with self._client() as client:
+            channels = [(build_topic(self.address, channel), 1) for channel in TO_DEVICE]
+            await client.subscribe(channels)
+            self._queue.clear()
+            self._push(self.device.connected(self.clock.now_ms()))
+            if self._failed:
+                logger.info("%s: connected again", self.address.key, extra={"action": "connect"})
+            self._online, self._failed = True, False
+            self._tell(What.CONNECTED)
+            try:
+                async with asyncio.TaskGroup() as loops:
+                    loops.create_task(self._receive(client))
+                    loops.create_task(self._send(client))
+            except asyncio.CancelledError:
+                await self._say_goodbye(client)
+                raise
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            try:
+                address, channel = parse_topic(message.topic.value)
+            except InvalidTopic:
+                continue
+            if address == self.address and isinstance(message.payload, bytes):
+                self._push(self.device.handle(channel, message.payload, self.clock.now_ms()))
+                self._hurry.set()
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        while True:
+            self._wake.clear()
+            while self._queue:
+                await self._publish(client, self._queue.popleft())
+            batch = self.device.next_batch()
+            if batch is None:
+                await self._wake.wait()
+            else:
+                await client.publish(build_topic(self.address, Channel.TELEMETRY), batch.payload, qos=1)
+                self.device.acknowledge(batch)
+
+    async def _publish(self, client: aiomqtt.Client, outgoing: Outgoing) -> None:
+        topic = build_topic(self.address, outgoing.channel)
+        await client.publish(topic, outgoing.payload, qos=1, retain=outgoing.retain)
+        self.device.acknowledge(outgoing)
+
+    async def _say_goodbye(self, client: aiomqtt.Client) -> None:
+        with contextlib.suppress(TimeoutError, aiomqtt.MqttError, OSError):
+            async with asyncio.timeout(GOODBYE_S):
+                last: list[Outgoing | Batch] = [*self._queue, *self.device.shut_down(self.clock.now_ms())]
+                for outgoing in last:
+                    if isinstance(outgoing, Outgoing):
+                        await self._publish(client, outgoing)
+
+    def _push(self, messages: list[Outgoing]) -> None:
+        self._queue.extend(messages)
+        self._wake.set()
+
+    def _client(self) -> aiomqtt.Client:
+        five = self.protocol == "5"
+        properties = Properties(PacketTypes.CONNECT) if five else None  # type: ignore[no-untyped-call]
+        if properties is not None:
+            properties.SessionExpiryInterval = SESSION_S
+        will = encode_message(Status(online=False))
+        return aiomqtt.Client(
+            self.broker.host,
+            self.broker.port,
+            identifier=self.address.username,
+            username=self.address.username,
+            password=self.password,
+            protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+            clean_session=None if five else False,
+            clean_start=False if five else 3,
+            properties=properties,
+            will=aiomqtt.Will(build_topic(self.address, Channel.STATUS), will, qos=1, retain=True),
+            keepalive=KEEPALIVE_S,
+            timeout=TIMEOUT_S,
+            tls_context=self.broker.tls,
+            max_queued_incoming_messages=INCOMING,
+            max_inflight_messages=20,
+        )
+
+    def _tell(self, what: What) -> None:
+        if self.watch is not None:
+            self.watch(Event(self.address, self.clock.now_ms(), what))
