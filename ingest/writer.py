@@ -49,7 +49,7 @@ class WriterConfig:
     """
 
     batch_rows: int = 50_000
-    batch_s: float = 0.5
+    batch_s: float = 0.25
     backoff_min_s: float = 0.2
     backoff_max_s: float = 30.0
     refused_s: float = 30.0
