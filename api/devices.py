@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Field devices and their credentials: `/devices`.
+
+Invariant: a password is shown in the answer that made it and never again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from api.bodies import Body, Name, Title
+from api.errors import InvalidField, Unavailable
+from api.instants import When, format_instant, optional_instant
+from api.names import DeviceId
+from api.pages import Listing, Page
+from api.problems import refusals
+from api.services import Needs, Services
+from api.zones import NewParameters
+from control import registry
+from control.records import Device, ZoneSpec, ZoneType
+from gateway import Address, GatewayError, Kind
+from gateway.payloads import MAX_ZONE
+from gateway.topics import NAME_PATTERN
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/devices", tags=["devices"])
+
+
+class NewZone(NewParameters):
+    """A zone of the new device."""
+
+    zone: int = Field(description="Number of the zone at its device.", ge=1, le=MAX_ZONE, examples=[1])
+    title: Title = Field(description="What people call it.", examples=["Bedeng 1"])
+    type: ZoneType = Field(description="`point` is a zone that only measures.", examples=["bed"])
+
+
+class NewDevice(Body):
+    """A device to be created."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "site": "taman-kota",
+                    "device": "bedeng-1",
+                    "kind": "irrigation-controller",
+                    "title": "Bedeng depan",
+                    "zones": [
+                        {"zone": 1, "title": "Bedeng 1", "type": "bed", "area_m2": 6.0, "root_depth_m": 0.3, "flow_l_min": 8.5}
+                    ],
+                }
+            ]
+        }
+    )
+
+    site: Name = Field(description="Name of its site.", examples=["taman-kota"])
+    device: Name = Field(description="Its own name there, as it stands in topics.", examples=["bedeng-1"])
+    kind: str = Field(description="Kind of device, from the catalogue.", max_length=64, examples=["irrigation-controller"])
+    title: Title = Field(description="What people call it.", examples=["Bedeng depan"])
+    zones: list[NewZone] | None = Field(
+        default=None,
+        description="Its beds or ponds; one with the device's title when absent.",
+        min_length=1,
+        max_length=MAX_ZONE,
+    )
+
+    @field_validator("zones")
+    @classmethod
+    def _numbered_once(cls, zones: list[NewZone] | None) -> list[NewZone] | None:
+        if zones is not None and len({zone.zone for zone in zones}) != len(zones):
+            raise ValueError("two zones have the same number")
+        return zones
+
+
+class DeviceAnswer(BaseModel):
+    """A field device."""
+
+    id: str = Field(description="Id in paths: `{site}:{device}`.", examples=["taman-kota:bedeng-1"])
+    site: str = Field(description="Name of its site.", examples=["taman-kota"])
+    device: str = Field(description="Its own name there.", examples=["bedeng-1"])
+    kind: str = Field(description="Kind of device.", examples=["irrigation-controller"])
+    title: str = Field(description="What people call it.", examples=["Bedeng depan"])
+    zones: int = Field(description="How many zones it has.", examples=[1])
+    online: bool = Field(description="Whether it is connected, as last heard.", examples=[True])
+    last_seen: When | None = Field(description="When it last said something.", examples=["2026-11-22T05:00:00Z"])
+    firmware: str | None = Field(description="Firmware, in its own words.", examples=["1.4.2"])
+    boot: int | None = Field(description="How often it has started.", examples=[7])
+    rssi: float | None = Field(description="Strength of its radio link. [dBm]", examples=[-67.0])
+    last_n: int = Field(description="Number of the last command.", examples=[412])
+    config_version: int = Field(description="Version of the configuration it was last told.", examples=[3])
+    reported: dict[str, Any] | None = Field(
+        description="The configuration in force, in its own words.", examples=[{"version": 3, "telemetry_s": 60}]
+    )
+    created: When = Field(description="When it was created.", examples=["2026-11-22T05:00:00Z"])
+
+
+class Credential(BaseModel):
+    """What the device signs in with at the broker; the password is shown here and never again."""
+
+    username: str = Field(description="User name, and client id.", examples=["taman-kota/bedeng-1"])
+    password: str = Field(description="Password.", examples=["(43 random characters)"])
+
+
+class NewDeviceAnswer(DeviceAnswer):
+    """The new device with its credential."""
+
+    credential: Credential = Field(description="Its credential.")
+
+
+class DeviceFilter(Page):
+    """Which devices are wanted."""
+
+    site: str | None = Field(default=None, pattern=NAME_PATTERN, description="Only of this site.", examples=["taman-kota"])
+
+
+@router.get("")
+def list_devices(services: Needs, request: Annotated[DeviceFilter, Query()]) -> Listing[DeviceAnswer]:
+    """List devices by id; revoked ones are left out."""
+    with services.database.reader() as session:
+        devices, after = registry.list_devices(session, request.site, limit=request.limit, after=request.after)
+    return Listing(items=[DeviceAnswer(**_plain(device)) for device in devices], next=after)
+
+
+@router.post("", status_code=201, responses=refusals(404, 409))
+async def create_device(body: NewDevice, services: Needs, response: Response) -> NewDeviceAnswer:
+    """Create a device; the answer shows its credential, once."""
+    device = await run_in_threadpool(_create, body, services)
+    address = Address(device.site, device.name)
+    try:
+        password = await services.provisioner.provision(address)
+    except GatewayError as exc:
+        raise Unavailable(
+            f"{device.key} is registered, but the broker could not be told of its credential. "
+            f"Once it answers again, make a new credential: POST /api/v1/devices/{device.key}/credential"
+        ) from exc
+    response.headers["location"] = f"/api/v1/devices/{device.key}"
+    return NewDeviceAnswer(**_plain(device), credential=Credential(username=address.username, password=password))
+
+
+@router.get("/{device}", responses=refusals(404))
+def show_device(device: DeviceId, services: Needs) -> DeviceAnswer:
+    """Show one device."""
+    with services.database.reader() as session:
+        return DeviceAnswer(**_plain(registry.get_device(session, device.key)))
+
+
+@router.post("/{device}/credential", responses=refusals(404))
+async def rotate_credential(device: DeviceId, services: Needs) -> Credential:
+    """Make a new credential, shown once; the old one is shut out."""
+    await run_in_threadpool(_require, device, services)
+    return Credential(username=device.username, password=await services.provisioner.rotate(device))
+
+
+@router.delete("/{device}", status_code=204, responses=refusals(404))
+async def revoke_device(device: DeviceId, services: Needs) -> None:
+    """Revoke a device: its credential goes, its schedules stop, its history stays."""
+    await run_in_threadpool(_revoke, device, services)
+    await services.provisioner.revoke(device)
+
+
+def _create(body: NewDevice, services: Services) -> Device:
+    kind = services.catalogue.kinds.get(body.kind)
+    if kind is None:
+        raise InvalidField("kind", f"there is no such kind; kinds are {', '.join(sorted(services.catalogue.kinds))}")
+    with services.database.session() as session:
+        return registry.create_device(
+            session,
+            body.site,
+            body.device,
+            body.kind,
+            body.title,
+            _zones(body, kind),
+            "",  # nobody can sign in with it; the provisioner sets one that is
+            now_ms=services.clock.now_ms(),
+        )
+
+
+def _zones(body: NewDevice, kind: Kind) -> list[ZoneSpec]:
+    if body.zones is None:
+        type_: ZoneType = "bed" if "irrigate" in kind.actions else "pond" if "feed" in kind.actions else "point"
+        return [ZoneSpec(1, body.title, type_)]
+    return [ZoneSpec(zone.zone, zone.title, zone.type, zone.parameters()) for zone in body.zones]
+
+
+def _require(address: Address, services: Services) -> None:
+    with services.database.reader() as session:
+        registry.get_device(session, address.key)
+
+
+def _revoke(address: Address, services: Services) -> None:
+    with services.database.session() as session:
+        registry.revoke_device(session, address.key, now_ms=services.clock.now_ms())
+
+
+def _plain(device: Device) -> dict[str, Any]:
+    return {
+        "id": device.key,
+        "site": device.site,
+        "device": device.name,
+        "kind": device.kind,
+        "title": device.title,
+        "zones": device.zones,
+        "online": device.online,
+        "last_seen": optional_instant(device.last_seen_ms),
+        "firmware": device.firmware,
+        "boot": device.boot,
+        "rssi": device.rssi,
+        "last_n": device.last_n,
+        "config_version": device.config_version,
+        "reported": None if device.reported is None else dict(device.reported),
+        "created": format_instant(device.created_ms),
+    }

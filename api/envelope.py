@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What surrounds every answer: header fields, a bound on the body, and a last net for the unexpected.
+
+Invariant: an answer is never kept by a cache, never framed, never guessed at by a browser, and shows no traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem_response
+
+__all__ = ["BODY_MAX", "HEADERS", "BodyLimit", "Envelope"]
+
+BODY_MAX: Final = 1 << 20  # bytes of a request's body
+
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "interest-cohort=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+_TOO_LARGE: Final = f"The body is larger than {BODY_MAX} bytes; send less."
+
+_log = logging.getLogger(__name__)
+
+
+class Envelope:
+    """Set the header fields of every answer, and answer for what nobody expected."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            _log.exception("%s %s failed", scope["method"], scope["path"], extra={"action": "request_failed"})
+            if started:
+                raise
+            response = problem_response(500, "Something went wrong here; the service's log says what.")
+            await response(scope, receive, send_with_headers)
+
+
+class BodyLimit:
+    """Refuse a body of more than `BODY_MAX` bytes, by its announced length or while it is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isascii() and announced.isdigit() and (len(announced) > 18 or int(announced) > BODY_MAX):
+            await problem_response(413, _TOO_LARGE, headers={"connection": "close"})(scope, receive, send)
+            return
+        taken = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            if message["type"] == "http.request":
+                taken += len(message.get("body", b""))
+                if taken > BODY_MAX:
+                    raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        await self._app(scope, receive_bounded, send)

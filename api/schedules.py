@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is to be done in a zone, and when: `/schedules`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from api.bodies import Body
+from api.instants import When, format_instant
+from api.names import RecordId, zone_in_body
+from api.pages import Listing, Page
+from api.problems import refusals
+from api.services import Needs
+from control import records, schedules
+from control.schedules import Definition
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/schedules", tags=["schedules"])
+
+_IRRIGATION: Final[JsonDict] = {
+    "type": "irrigation",
+    "low": 0.22,
+    "high": 0.3,
+    "hours": [["05:00", "08:00"]],
+    "litres_day": 200.0,
+}
+_FEEDING: Final[JsonDict] = {"type": "feeding", "meals": [{"time": "07:00", "grams": 250.0}], "grams_day": 1000.0}
+
+
+class NewSchedule(Body):
+    """A schedule to be created."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"zone": "taman-kota:bedeng-1:1", "definition": _IRRIGATION},
+                {"zone": "taman-kota:kolam-1:1", "definition": _FEEDING},
+            ]
+        }
+    )
+
+    zone: str = Field(description="Id of the zone.", max_length=150, examples=["taman-kota:bedeng-1:1"])
+    enabled: bool = Field(default=True, description="Whether it is followed; a zone has one that is, at most.")
+    definition: Definition = Field(description="What is to be done, and when.")
+
+
+class ScheduleChange(Body):
+    """What the schedule is to be."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True, "definition": _IRRIGATION}]})
+
+    enabled: bool | None = Field(default=None, description="Whether it is followed; as it is when absent.")
+    definition: Definition = Field(description="What is to be done, and when.")
+
+
+class ScheduleAnswer(BaseModel):
+    """What is to be done in a zone, and when."""
+
+    id: str = Field(description="Id.", examples=["01KAQZ7J5RT0M3Q4W1D0V6B3NM"])
+    zone: str = Field(description="Id of the zone.", examples=["taman-kota:bedeng-1:1"])
+    version: int = Field(description="Rises with each change; acts name the version they follow.", examples=[1])
+    enabled: bool = Field(description="Whether it is followed.", examples=[True])
+    definition: Definition = Field(description="What is to be done, and when.", examples=[_IRRIGATION])
+    created: When = Field(description="When it was created.", examples=["2026-11-22T05:00:00Z"])
+    updated: When = Field(description="When it was last changed.", examples=["2026-11-22T05:00:00Z"])
+
+
+class ScheduleFilter(Page):
+    """Which schedules are wanted."""
+
+    zone: str | None = Field(default=None, max_length=150, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+
+
+@router.get("")
+def list_schedules(services: Needs, request: Annotated[ScheduleFilter, Query()]) -> Listing[ScheduleAnswer]:
+    """List schedules, oldest first."""
+    zone = None if request.zone is None else zone_in_body("zone", request.zone).key
+    with services.database.reader() as session:
+        found, after = schedules.list_schedules(session, zone_key=zone, limit=request.limit, after=request.after)
+    return Listing(items=[ScheduleAnswer(**_plain(schedule)) for schedule in found], next=after)
+
+
+@router.post("", status_code=201, responses=refusals(404, 409))
+def create_schedule(body: NewSchedule, services: Needs, response: Response) -> ScheduleAnswer:
+    """Create a schedule."""
+    zone = zone_in_body("zone", body.zone)
+    with services.database.session() as session:
+        schedule = schedules.create_schedule(
+            session, zone.key, body.definition, enabled=body.enabled, now_ms=services.clock.now_ms()
+        )
+    response.headers["location"] = f"/api/v1/schedules/{schedule.id}"
+    return _tagged(schedule, response)
+
+
+@router.get("/{record}", responses=refusals(404))
+def show_schedule(record: RecordId, services: Needs, response: Response) -> ScheduleAnswer:
+    """Show one schedule; `ETag` is its version."""
+    with services.database.reader() as session:
+        return _tagged(schedules.get_schedule(session, record), response)
+
+
+@router.put("/{record}", responses=refusals(404, 409))
+def change_schedule(
+    record: RecordId,
+    body: ScheduleChange,
+    services: Needs,
+    response: Response,
+    if_match: Annotated[
+        str | None,
+        Header(
+            pattern=r'^"[0-9]{1,9}"$',
+            description="The `ETag` that the change was made from; if it is another one by now, the answer is 409.",
+            examples=['"1"'],
+        ),
+    ] = None,
+) -> ScheduleAnswer:
+    """Change a schedule; the new version counts from now."""
+    with services.database.session() as session:
+        changed = schedules.change_schedule(
+            session,
+            record,
+            definition=body.definition,
+            enabled=body.enabled,
+            version=None if if_match is None else int(if_match.strip('"')),
+            now_ms=services.clock.now_ms(),
+        )
+    return _tagged(changed, response)
+
+
+@router.delete("/{record}", status_code=204, responses=refusals(404))
+def delete_schedule(record: RecordId, services: Needs) -> None:
+    """Delete a schedule; its acts and decisions stay."""
+    with services.database.session() as session:
+        schedules.delete_schedule(session, record, now_ms=services.clock.now_ms())
+
+
+def _tagged(schedule: records.Schedule, response: Response) -> ScheduleAnswer:
+    response.headers["etag"] = f'"{schedule.version}"'
+    return ScheduleAnswer(**_plain(schedule))
+
+
+def _plain(schedule: records.Schedule) -> dict[str, Any]:
+    return {
+        "id": schedule.id,
+        "zone": schedule.zone_key,
+        "version": schedule.version,
+        "enabled": schedule.enabled,
+        "definition": schedule.definition,
+        "created": format_instant(schedule.created_ms),
+        "updated": format_instant(schedule.updated_ms),
+    }

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the API needs of the rest of the house, handed to it by who starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
+
+from api.errors import Unavailable
+from control.database import Database
+from gateway import Address, Catalogue, Clock, Kind
+from ingest.feed import LiveFeed
+from ingest.latest import LatestState
+from ingest.quarantine import Quarantine
+from ingest.store.protocol import SeriesStore
+
+if TYPE_CHECKING:
+    from control.controller import Controller
+
+__all__ = ["HealthCheck", "Needs", "Provisioner", "Services", "kind_of"]
+
+
+class Provisioner(Protocol):
+    """Lets devices in at the broker: Tirta's own, or another's that is told by files and a command."""
+
+    async def provision(self, address: Address) -> str:
+        """Make the first credential of a device that is in the registry, let it in, and return the password."""
+
+    async def rotate(self, address: Address) -> str:
+        """Make a new credential, shut the old one out, and return the password."""
+
+    async def revoke(self, address: Address) -> None:
+        """Shut a device out, end its session and forget what the broker kept for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How one part of the service is.
+
+    Attributes
+    ----------
+    name : str
+        The part: "journal", "broker", "store", ...
+    ok : bool
+        Whether it does its work.
+    detail : str
+        What is wrong and what to do; shown to callers with a token only.
+    vital : bool
+        Whether the service is of no use without it: then `/healthz` fails too, not `/readyz` alone.
+    """
+
+    name: str
+    ok: bool
+    detail: str = ""
+    vital: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the API needs.
+
+    Attributes
+    ----------
+    health : callable
+        Returns how each part is; quick, called in a thread for each question after health.
+    metrics : CollectorRegistry
+        What `/metrics` shows.
+    version : str
+        Tirta's version.
+    stopping : callable
+        Tells whether the service is going down: streams of events end then, or they would hold it up.
+    """
+
+    database: Database
+    latest: LatestState
+    store: SeriesStore
+    quarantine: Quarantine
+    controller: Controller
+    provisioner: Provisioner
+    feed: LiveFeed
+    clock: Clock
+    catalogue: Catalogue
+    health: Callable[[], tuple[HealthCheck, ...]]
+    metrics: CollectorRegistry
+    version: str
+    stopping: Callable[[], bool]
+
+
+def kind_of(services: Services, name: str) -> Kind:
+    """Return the kind of a device that is in the registry.
+
+    Raises
+    ------
+    Unavailable
+        The catalogue no longer has it: somebody took a file of kinds away.
+    """
+    kind = services.catalogue.kinds.get(name)
+    if kind is None:
+        raise Unavailable(f"The catalogue no longer has the kind {name!r}; put its file back and start again.")
+    return kind
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Needs = Annotated[Services, Depends(_services)]

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beds and ponds with their latest values: `/zones`.
+
+A thousand zones are answered in one go: the answer is built of plain dictionaries and encoded at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.bodies import Body, Title
+from api.instants import When, format_instant
+from api.names import ZoneId
+from api.pages import Listing, Page
+from api.problems import refusals
+from api.services import Needs, Services
+from control import registry
+from control.records import Zone, ZoneParameters
+from gateway.topics import NAME_PATTERN
+
+__all__ = ["NewParameters", "router"]
+
+router = APIRouter(prefix="/zones", tags=["zones"])
+
+
+class NewParameters(Body):
+    """What a zone is like, and its hard limits; what is absent stays as it is, or at its first value."""
+
+    area_m2: float | None = Field(default=None, gt=0, le=1e6, description="Wetted area of a bed. [m2]", examples=[6.0])
+    root_depth_m: float | None = Field(default=None, gt=0, le=10, description="Soil to be wetted. [m]", examples=[0.3])
+    flow_l_min: float | None = Field(default=None, gt=0, le=1e5, description="Flow of the valve. [L/min]", examples=[8.5])
+    grams_per_s: float | None = Field(default=None, gt=0, le=1e5, description="Rate of the feeder. [g/s]", examples=[5.0])
+    max_seconds: int = Field(default=900, gt=0, le=86400, description="Longest run of one act. [s]", examples=[900])
+    litres_day: float = Field(default=500.0, gt=0, le=1e6, description="Most water in a day of the site. [L]", examples=[400.0])
+    grams_day: float = Field(default=2000.0, gt=0, le=1e6, description="Most feed in a day of the site. [g]", examples=[1000.0])
+
+    def parameters(self, kept: ZoneParameters | None = None) -> ZoneParameters:
+        """Return `kept`, or the first values, with what was given in the body."""
+        given = {name: getattr(self, name) for name in self.model_fields_set & ZoneParameters.__dataclass_fields__.keys()}
+        return replace(kept or ZoneParameters(), **given)
+
+
+class ZoneChange(NewParameters):
+    """What is to be changed of a zone."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"litres_day": 300.0, "max_seconds": 600}]})
+
+    title: Title | None = Field(default=None, description="What people call it.", examples=["Bedeng depan"])
+
+
+class Parameters(BaseModel):
+    """What a zone is like, and its hard limits; null is not known, and what needs it does not act."""
+
+    area_m2: float | None = Field(description="Wetted area of a bed. [m2]", examples=[6.0])
+    root_depth_m: float | None = Field(description="Depth of soil to be wetted. [m]", examples=[0.3])
+    flow_l_min: float | None = Field(description="Rated flow of the valve. [L/min]", examples=[8.5])
+    grams_per_s: float | None = Field(description="Rate of the feeder. [g/s]", examples=[None])
+    max_seconds: int = Field(description="Longest run of one act. [s]", examples=[900])
+    litres_day: float = Field(description="Most water in a day of the site. [L]", examples=[400.0])
+    grams_day: float = Field(description="Most feed in a day of the site. [g]", examples=[1000.0])
+
+
+class LatestValue(BaseModel):
+    """The newest value of one quantity."""
+
+    value: float | bool = Field(description="In `unit`; true or false where that is `bool`.", examples=[0.31])
+    unit: str = Field(description="The quantity's one unit.", examples=["m3/m3"])
+    at: When = Field(description="Time of measurement.", examples=["2026-11-22T05:00:00Z"])
+    age_s: float = Field(description="How long ago, by the platform's clock. [s]", examples=[12.0])
+
+
+class ZoneAnswer(BaseModel):
+    """A bed, a pond or a measuring point."""
+
+    id: str = Field(description="Id in paths: `{site}:{device}:{zone}`.", examples=["taman-kota:bedeng-1:1"])
+    site: str = Field(description="Name of its site.", examples=["taman-kota"])
+    device: str = Field(description="Name of its device.", examples=["bedeng-1"])
+    zone: int = Field(description="Its number at the device.", examples=[1])
+    title: str = Field(description="What people call it.", examples=["Bedeng 1"])
+    type: str = Field(description="`bed`, `pond` or `point`.", examples=["bed"])
+    parameters: Parameters = Field(description="What it is like, and its hard limits.")
+    latest: dict[str, LatestValue] = Field(
+        description="The newest value of each quantity ever measured here.",
+        examples=[{"soil_moisture": {"value": 0.31, "unit": "m3/m3", "at": "2026-11-22T05:00:00Z", "age_s": 12.0}}],
+    )
+
+
+class ZoneFilter(Page):
+    """Which zones are wanted."""
+
+    site: str | None = Field(default=None, pattern=NAME_PATTERN, description="Only of this site.", examples=["taman-kota"])
+    device: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_-]{1,64}:[a-z0-9_-]{1,64}$",
+        description="Only of this device: `{site}:{device}`.",
+        examples=["taman-kota:bedeng-1"],
+    )
+
+
+@router.get("", response_model=Listing[ZoneAnswer])
+def list_zones(services: Needs, request: Annotated[ZoneFilter, Query()]) -> Response:
+    """List zones with their latest values, in the order of their device and number."""
+    with services.database.reader() as session:
+        zones, after = registry.list_zones(
+            session, site=request.site, device=request.device, limit=request.limit, after=request.after
+        )
+    now_ms = services.clock.now_ms()
+    return _encoded({"items": [_plain(zone, services, now_ms) for zone in zones], "next": after})
+
+
+@router.get("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
+def show_zone(zone: ZoneId, services: Needs) -> Response:
+    """Show one zone with its latest values."""
+    with services.database.reader() as session:
+        found = registry.get_zone(session, zone.key)
+    return _encoded(_plain(found, services, services.clock.now_ms()))
+
+
+@router.patch("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
+def change_zone(zone: ZoneId, body: ZoneChange, services: Needs) -> Response:
+    """Change a zone's title, parameters or limits; its device is told the new limits."""
+    with services.database.session() as session:
+        kept = registry.get_zone(session, zone.key).parameters
+        wanted = body.parameters(kept)
+        changed = registry.change_zone(session, zone.key, title=body.title, parameters=None if wanted == kept else wanted)
+    return _encoded(_plain(changed, services, services.clock.now_ms()))
+
+
+def _plain(zone: Zone, services: Services, now_ms: int) -> dict[str, Any]:
+    quantities = services.catalogue.quantities
+    latest = {}
+    for name, (value, ts_ms) in services.latest.zone_values(zone.site, zone.device, zone.number).items():
+        quantity = quantities[name]
+        latest[name] = {
+            "value": bool(value) if quantity.boolean else value,
+            "unit": quantity.unit,
+            "at": format_instant(ts_ms),
+            "age_s": (now_ms - ts_ms) / 1000,
+        }
+    return {
+        "id": zone.key,
+        "site": zone.site,
+        "device": zone.device,
+        "zone": zone.number,
+        "title": zone.title,
+        "type": zone.type,
+        "parameters": asdict(zone.parameters),
+        "latest": latest,
+    }
+
+
+def _encoded(answer: object) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")

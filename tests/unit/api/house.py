@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole API over real parts in a folder: control database, series store, quarantine, latest values and feed.
+
+Only the broker is not there: credentials are made and kept, and nobody is told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+import numpy as np
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Counter
+
+from api import HealthCheck, Services, create_app
+from control import registry, tokens
+from control.database import Database, open_database
+from gateway import Address, SteppedClock, load_catalogue
+from gateway.errors import LinkLost
+from ingest.devices import DeviceTable
+from ingest.feed import LiveFeed
+from ingest.latest import LatestState
+from ingest.quarantine import Quarantine, QuarantineConfig
+from ingest.store.batch import Batch, Rows
+from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
+
+START_MS = 1_795_323_600_000  # 2026-11-22T05:00:00Z
+
+SITE = {"site": "taman-kota", "title": "Taman Kota", "timezone": "Asia/Makassar"}
+BED = {
+    "site": "taman-kota",
+    "device": "bedeng-1",
+    "kind": "irrigation-controller",
+    "title": "Bedeng depan",
+    "zones": [{"zone": 1, "title": "Bedeng 1", "type": "bed", "area_m2": 6.0, "root_depth_m": 0.3, "flow_l_min": 8.5}],
+}
+POND = {"site": "taman-kota", "device": "kolam-1", "kind": "pond-feeder", "title": "Kolam"}
+IRRIGATION = {"type": "irrigation", "low": 0.22, "high": 0.3, "hours": [["05:00", "08:00"]], "litres_day": 200.0}
+FEEDING = {"type": "feeding", "meals": [{"time": "07:00", "grams": 250.0}], "grams_day": 1000.0}
+
+
+@dataclass
+class Credentials:
+    """Provisions devices in the registry and remembers who was let in and shut out."""
+
+    database: Database
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    broken: bool = False
+
+    async def provision(self, address: Address) -> str:
+        return self._new("provision", address)
+
+    async def rotate(self, address: Address) -> str:
+        return self._new("rotate", address)
+
+    async def revoke(self, address: Address) -> None:
+        if self.broken:
+            raise LinkLost
+        self.calls.append(("revoke", address.key))
+
+    def _new(self, call: str, address: Address) -> str:
+        if self.broken:
+            raise LinkLost
+        password = secrets.token_urlsafe(32)
+        with self.database.session() as session:
+            registry.set_password_hash(session, address.key, hashlib.sha256(password.encode()).hexdigest())
+        self.calls.append((call, address.key))
+        return password
+
+
+@dataclass
+class House:
+    """The application, what it is made of, and a client for each sort of caller."""
+
+    app: FastAPI
+    services: Services
+    devices: DeviceTable
+    provisioner: Credentials
+    checks: list[HealthCheck]
+    tokens: dict[str, str]
+    stopping: list[bool]
+    position: int = 0
+
+    def client(self, rights: str | None = "operator") -> httpx2.AsyncClient:
+        """Return a client that bears a token with these rights, or none."""
+        headers = {} if rights is None else {"authorization": f"Bearer {self.tokens[rights]}"}
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
+        return httpx2.AsyncClient(transport=transport, base_url="http://tirta", headers=headers)
+
+    def measure(self, device: str, ts_ms: list[int], zone: int = 1, **columns: list[float]) -> None:
+        """Bring measurements of a device of the site to the latest values and into the store."""
+        address = Address("taman-kota", device)
+        kind = "pond-feeder" if device.startswith("kolam") else "irrigation-controller"
+        index = self.devices.put(address, self.services.catalogue.kinds[kind])
+        n = len(ts_ms)
+        rows = Rows(
+            kind=kind,
+            device=np.full(n, index, np.int32),
+            zone=np.full(n, zone, np.uint8),
+            ts_ms=np.array(ts_ms, np.int64),
+            boot=np.full(n, 1, np.int64),
+            seq=np.arange(self.position, self.position + n, dtype=np.int64),
+            place=np.arange(n, dtype=np.int64),
+            flags=np.zeros(n, np.uint8),
+            values={name: np.array(column, np.float64) for name, column in columns.items()},
+        )
+        self.position += n
+        self.services.latest.update([rows])
+        self.services.store.write(Batch((rows,), self.position))
+
+
+@contextmanager
+def open_house(folder: Path) -> Iterator[House]:
+    """Open every part in `folder`, with a token for each sort of rights, and close them after."""
+    catalogue, devices, clock = load_catalogue(), DeviceTable(), SteppedClock(START_MS)
+    database = open_database(f"sqlite:///{folder}/control.db")
+    store = DuckDBStore(DuckDBConfig(folder / "series.duckdb"), devices)
+    quarantine = Quarantine(QuarantineConfig(folder / "quarantine.db"))
+    feed = LiveFeed()
+    metrics = CollectorRegistry()
+    Counter("tirta_trials", "Of this test", registry=metrics).inc()
+    checks: list[HealthCheck] = [HealthCheck("journal", ok=True, vital=True), HealthCheck("store", ok=True)]
+    stopping = [False]
+    provisioner = Credentials(database)
+    latest = LatestState(devices, catalogue)
+    services = Services(
+        database=database,
+        latest=latest,
+        store=store,
+        quarantine=quarantine,
+        controller=None,
+        provisioner=provisioner,
+        feed=feed,
+        clock=clock,
+        catalogue=catalogue,
+        health=lambda: tuple(checks),
+        metrics=metrics,
+        version="0.0.0",
+        stopping=lambda: stopping[0],
+    )
+    with database.session() as session:
+        made = {rights: tokens.create(session, f"a-{rights}", rights, now_ms=START_MS)[0] for rights in tokens.RIGHTS}
+    try:
+        yield House(create_app(services), services, devices, provisioner, checks, made, stopping)
+    finally:
+        quarantine.close()
+        store.close()
+        database.close()
