@@ -79,13 +79,19 @@ class Act:
             return "failed", fault
         return None
 
+    def most(self, rate: float) -> Amount:
+        """Return the most it can give, whatever happens; what is counted when nobody knows how it ended."""
+        stop_ms = self.stop_ms if self.asked_ms is None else min(self.stop_ms, self.asked_ms)
+        bounds = [bound for bound in (self.asked, self.budget) if bound is not None]
+        return self._amount(stop_ms / 1000.0, min([rate * stop_ms / 1000.0, *bounds]))
+
     def result(self) -> Amount:
         """Return what was truly done."""
-        seconds, given = round(self.ran_ms / 1000.0, 3), round(self.given, 3)
-        action = self.place[1]
-        return Amount(
-            seconds=seconds, litres=given if action == "irrigate" else None, grams=given if action == "feed" else None
-        )
+        return self._amount(round(self.ran_ms / 1000.0, 3), round(self.given, 3))
+
+    def _amount(self, seconds: float, given: float) -> Amount:
+        litres, grams = (given if self.place[1] == action else None for action in ("irrigate", "feed"))
+        return Amount(seconds, litres, grams)
 
 
 def find_fault_in(command: Command, machine: Machine) -> str | None:

@@ -292,7 +292,7 @@ class VirtualDevice:
 
     def _begin(self, act: Act) -> None:
         command = act.command
-        self.ledger.begin(command)
+        self.ledger.begin(command, act.most(self.machine.rate(act.place)))
         self._tell(What.ACT_BEGUN, {"id": command.id, "action": command.action, "zone": command.zone})
         self._acts[act.place] = act
         self.machine.switch(act.place, True)

@@ -47,10 +47,16 @@ class Ledger:
         with self._memory.atomic():
             self._insert(command, "rejected", reason)
 
-    def begin(self, command: Command) -> None:
-        """Keep that the act begins now; only when this has returned may anything move."""
+    def begin(self, command: Command, most: Amount) -> None:
+        """Keep that the act begins now; only when this has returned may anything move.
+
+        Parameters
+        ----------
+        most : Amount
+            The most it can give; counted for the day if its end is never known.
+        """
         with self._memory.atomic():
-            self._insert(command, "running", None)
+            self._insert(command, "running", None, most)
 
     def finish(self, command: Command, state: str, reason: str | None, result: Amount, day: int) -> None:
         """Keep how an act ended, and count what it gave for that day."""
@@ -61,14 +67,14 @@ class Ledger:
     def settle_interrupted(self, day: int) -> list[LedgerEntry]:
         """After a restart: make what was begun and not finished indeterminate; return those.
 
-        What was asked counts as given for the day: a budget may be left unused, never exceeded.
+        The most they could give counts for the day: a budget may be left unused, never exceeded.
         """
-        rows = self._memory.read("select id, zone, asked from ledger where device = ? and state = 'running' order by place")
+        rows = self._memory.read("select id, zone, most from ledger where device = ? and state = 'running' order by place")
         for act_id, zone, text in rows:
-            asked = msgspec.json.decode(str(text), type=Amount)
+            most = msgspec.json.decode(str(text), type=Amount)
             with self._memory.atomic():
                 self._settle(str(act_id), "indeterminate", None, None)
-                self._spend(int(str(zone or 1)), day, asked.litres or 0.0, asked.grams or 0.0)
+                self._spend(int(str(zone or 1)), day, most.litres or 0.0, most.grams or 0.0)
         found = [self.find(str(row[0])) for row in rows]
         return [entry for entry in found if entry is not None]
 
@@ -83,11 +89,11 @@ class Ledger:
         litres, grams = rows[0] if rows else (0.0, 0.0)
         return Amount(litres=float(str(litres)), grams=float(str(grams)))
 
-    def _insert(self, command: Command, state: str, reason: str | None) -> None:
-        asked = msgspec.json.encode(command.amount or Amount()).decode()
+    def _insert(self, command: Command, state: str, reason: str | None, most: Amount | None = None) -> None:
+        text = msgspec.json.encode(most or Amount()).decode()
         self._memory.write(
-            "insert into ledger (device, id, n, action, zone, asked, state, reason) values (?, ?, ?, ?, ?, ?, ?, ?)",
-            command.id, command.n, command.action, command.zone, asked, state, reason,
+            "insert into ledger (device, id, n, action, zone, most, state, reason) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            command.id, command.n, command.action, command.zone, text, state, reason,
         )  # fmt: skip
         if command.n is not None:
             self._memory.keep("n", max(self.last_n, command.n))

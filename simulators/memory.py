@@ -25,7 +25,7 @@ create table if not exists facts (device text, key text, value text not null, pr
 create table if not exists outbox (device text, boot integer, seq integer, record blob not null,
     primary key (device, boot, seq)) without rowid;
 create table if not exists ledger (place integer primary key autoincrement, device text not null, id text not null, n integer,
-    action text not null, zone integer, asked text not null, state text not null, reason text, result text,
+    action text not null, zone integer, most text not null, state text not null, reason text, result text,
     unique (device, id));
 create table if not exists spent (device text, zone integer, day integer, litres real not null, grams real not null,
     primary key (device, zone, day)) without rowid;

@@ -89,9 +89,13 @@ class Shell:
 
     async def run(self) -> None:
         """Tick and talk until cancelled; then end what runs and say so."""
-        async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._tick(), name=f"tick {self.address.key}")
-            loops.create_task(self._stay_connected(), name=f"connect {self.address.key}")
+        try:
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._tick(), name=f"tick {self.address.key}")
+                loops.create_task(self._stay_connected(), name=f"connect {self.address.key}")
+        finally:
+            # Without a connection there was nobody to say goodbye to, but what runs must end, and be known to have.
+            self.device.shut_down(self.clock.now_ms())
 
     async def _tick(self) -> None:
         while True:

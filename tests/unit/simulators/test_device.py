@@ -272,6 +272,16 @@ def test_start_after_a_cut_in_an_act_is_indeterminate_closed_and_never_repeated(
     assert not pond.records()[-1]["motor_current"]
 
 
+def test_start_after_a_cut_while_watering_counts_the_most_it_can_have_given(garden: Bench) -> None:
+    garden.send(Channel.CONFIG, {"version": 1, "zones": {"1": {"litres_day": 20}}})
+    garden.order("a", 1)  # by seconds only: how much flowed is not known
+    garden.pass_seconds(5)
+    garden.start().connected(garden.now)
+    answer = garden.order("b", 2, amount={"litres": 9.0})
+    assert [(ack.state, ack.reason) for ack in answer] == [("rejected", "interlock")]
+    assert [ack.state for ack in garden.order("c", 3, amount={"litres": 8.0})] == ["accepted", "running"]
+
+
 def test_start_again_keeps_the_water_in_the_soil_and_lets_nature_go_on(garden: Bench) -> None:
     garden.order("a", 1, amount={"litres": 48.0}, max_seconds=600)
     garden.pass_seconds(3600)
