@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from api.errors import ApiError
 from control import errors as control_errors
+from control.schedules import ZONE_TYPE_OF
 from gateway import GatewayError
 from ingest.store.errors import StoreError, StoreRejected
 
@@ -166,6 +167,10 @@ def _fields(errors: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
         if error["type"] == "json_invalid":
             yield "body", f"the body is not JSON: {error['ctx']['error']} at character {path[0]}"
             continue
+        if len(path) > 1 and path[0] == "definition" and path[1] in ZONE_TYPE_OF:
+            del path[1]  # the validator's note on which sort of definition it read
+        if error["type"].startswith("union_tag"):
+            path.append(str(error["ctx"]["discriminator"]).strip("'"))
         name = ".".join(str(part) for part in path) or str(where)
         yield name, str(error["msg"]).removeprefix("Value error, ")
 
