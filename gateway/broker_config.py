@@ -101,7 +101,7 @@ def configuration_text(
         "# Written by Tirta at each start; changes made here are lost.",
         "per_listener_settings false",
         "allow_anonymous false",
-        "allow_zero_length_clientid false",
+        "allow_zero_length_clientid true",  # the user name takes its place anyway
         f"password_file {files.passwords}",
         f"acl_file {files.acl}",
         "persistence true",
