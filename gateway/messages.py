@@ -39,7 +39,7 @@ AckState = Literal["accepted", "running", "done", "failed", "rejected", "indeter
 Uint32 = Annotated[int, Meta(ge=0, le=MAX_UINT32)]
 Millis = Annotated[int, Meta(ge=0, le=2**53)]
 Zone = Annotated[int, Meta(ge=1, le=MAX_ZONE)]
-ActId = Annotated[str, Meta(min_length=1, max_length=64)]
+ActId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}\Z")]
 Short = Annotated[str, Meta(max_length=200)]
 Magnitude = Annotated[float, Meta(ge=0, le=1e9)]
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,6 +44,7 @@ MAX_AHEAD_MS: Final = 24 * 3600 * 1000  # a time of measurement may be ahead of 
 MAX_BACK_MS: Final = 400 * 24 * 3600 * 1000  # and behind it by this [ms]
 _CBOR_FIRST: Final = 0x80  # JSON begins with ASCII; a CBOR array, map or tag does not
 _MAX_NODES: Final = MAX_PAYLOAD  # no payload within the limit holds more values than bytes
+_MAX_DIGITS: Final = 400  # an integer of more is beyond every double, and slow to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,24 +110,56 @@ def _decode_json(payload: bytes) -> object:
 
 def _decode_lenient_json(payload: bytes, complaint: str) -> object:
     # Python's own reader takes NaN, Infinity and 1e400, which boards do print: with it only that record is refused,
-    # not the whole payload.
+    # not the whole payload. It takes half a surrogate pair too, which no text can hold: writing it out finds that.
     try:
-        return json.loads(payload.decode("utf-8"))
+        value: object = json.loads(payload.decode("utf-8"), parse_int=_parse_int)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError as exc:
         raise InvalidMessage("too-deep", f"containers may be nested {MAX_DEPTH} deep") from exc
     except ValueError as exc:
         raise InvalidMessage("malformed", complaint) from exc
+    return value
+
+
+def _parse_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tagged:
+    """What stood behind a CBOR tag. No tag means anything here; it is kept to be looked into for its depth."""
+
+    value: object
+
+
+class _TagDecoders(dict[int, Callable[[Any, bool], object]]):
+    """Opaque answers to every tag, but for integers too long for eight bytes.
+
+    cbor2 would make dates, patterns and shared values of them; a value shared with itself over and over takes for ever to
+    look at.
+    """
+
+    def __missing__(self, tag: int) -> Callable[[Any, bool], object]:
+        return lambda value, immutable: _Tagged(value)
+
+
+def _big_integer(value: Any, _immutable: bool) -> object:
+    return int.from_bytes(value) if isinstance(value, bytes) else _Tagged(value)
+
+
+def _big_negative(value: Any, _immutable: bool) -> object:
+    return -1 - int.from_bytes(value) if isinstance(value, bytes) else _Tagged(value)
 
 
 def _decode_cbor(payload: bytes) -> object:
     stream = io.BytesIO(payload)
+    tags = _TagDecoders({2: _big_integer, 3: _big_negative})
     try:
-        value: object = cbor2.CBORDecoder(stream, max_depth=64, read_size=1).decode()
+        value: object = cbor2.CBORDecoder(stream, max_depth=64, read_size=1, semantic_decoders=tags).decode()
     except cbor2.CBORError as exc:
         code = "too-deep" if "nesting" in str(exc) else "malformed"
         raise InvalidMessage(code, f"CBOR: {exc}") from exc
     except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as exc:
-        # Tags that cbor2 turns into dates, decimals or sets may refuse their content with an error of their own.
         raise InvalidMessage("malformed", f"CBOR: {type(exc).__name__}") from exc
     if stream.tell() != len(payload):
         raise InvalidMessage("malformed", "CBOR: more bytes after the end of the value")
@@ -135,14 +167,19 @@ def _decode_cbor(payload: bytes) -> object:
 
 
 def _check_depth(value: object) -> None:
-    # Counted, for CBOR can share one list so often that walking it would not end.
     level, depth, nodes = [value], 0, 0
-    while level := [item for item in level if isinstance(item, (dict, list, tuple, set, frozenset))]:
+    while level := [item for item in map(_untagged, level) if isinstance(item, (dict, list, tuple))]:
         depth += 1
         nodes += sum(len(item) for item in level)
         if depth > MAX_DEPTH or nodes > _MAX_NODES:
             raise InvalidMessage("too-deep", f"containers may be nested {MAX_DEPTH} deep")
         level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+
+
+def _untagged(value: object) -> object:
+    while isinstance(value, _Tagged):
+        value = value.value
+    return value
 
 
 def judge_payload(payload: bytes, kind: Kind, catalogue: Catalogue, now_ms: int) -> tuple[list[Record], list[Rejected]]:
@@ -170,7 +207,7 @@ def judge_payload(payload: bytes, kind: Kind, catalogue: Catalogue, now_ms: int)
             records.append(judge_record(item, kind, catalogue, now_ms))
         except InvalidMessage as exc:
             boot, seq = (item.get("boot"), item.get("seq")) if isinstance(item, dict) else (None, None)
-            rejected.append(Rejected(index, exc.code, exc.detail, _as_int(boot), _as_int(seq)))
+            rejected.append(Rejected(index, exc.code, exc.detail, _as_number(boot), _as_number(seq)))
     return records, rejected
 
 
@@ -184,6 +221,7 @@ def judge_record(item: object, kind: Kind, catalogue: Catalogue, now_ms: int) ->
     """
     if not isinstance(item, dict):
         raise InvalidMessage("not-a-record", f"a record is an object, this is {_shown(item)}")
+    item = {name: value for name, value in item.items() if value is not None}  # null is the same as left out
     # The names first: a misspelt one is what the person at the bench most needs to hear of.
     for name in item:
         if name not in ("ts", "boot", "seq", "zone"):
@@ -232,6 +270,11 @@ def _as_int(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def _as_number(value: object) -> int | None:
+    number = _as_int(value)
+    return number if number is not None and 0 <= number <= MAX_UINT32 else None
+
+
 def _value(quantity: Quantity, value: object) -> float:
     if quantity.boolean:
         if not isinstance(value, bool):
@@ -239,7 +282,7 @@ def _value(quantity: Quantity, value: object) -> float:
         return float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidMessage("wrong-type", f"{quantity.name} is {_shown(value)}; it is a number in {quantity.unit}")
-    if math.isnan(value) or not quantity.low <= value <= quantity.high:
+    if not quantity.low <= value <= quantity.high:  # nor is NaN, and an integer beyond every double is compared as it is
         span = f"{quantity.low:g} to {quantity.high:g} {quantity.unit}"
         raise InvalidMessage("out-of-range", f"{quantity.name} is {_shown(value)}; it lies within {span}")
     return float(value)
@@ -249,7 +292,7 @@ def _shown(value: object) -> str:
     """Return a short form of a hostile value, fit for an error text."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**64:
         return "a very large number"
-    if isinstance(value, (dict, list, tuple, set, frozenset)):
-        return f"a {type(value).__name__}"
+    if not isinstance(value, (str, bytes, int, float, type(None))):
+        return "a tagged value" if isinstance(value, _Tagged) else f"a {type(value).__name__}"
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

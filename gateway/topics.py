@@ -73,8 +73,17 @@ def is_name(text: str) -> bool:
 
 
 def build_topic(address: Address, channel: Channel) -> str:
-    """Return the topic of one channel of one device."""
-    return f"{PREFIX}/{address.site}/{address.device}/{channel.value}"
+    """Return the topic of one channel of one device.
+
+    Raises
+    ------
+    InvalidTopic
+        The site or the device has a name that the contract does not allow; a wildcard would reach other devices.
+    """
+    topic = f"{PREFIX}/{address.site}/{address.device}/{channel.value}"
+    if _TOPIC.fullmatch(topic) is None:
+        raise InvalidTopic(topic)
+    return topic
 
 
 def channel_filter(channel: Channel) -> str:

@@ -217,8 +217,8 @@ class BurstDecoder:
         if wrong.any():
             for i in np.flatnonzero(wrong).tolist():
                 code, detail = _wrong_time(int(ts_ms[i]), burst.received_ms)
-                within = taken.within[i] if burst.payloads[taken.owner[i]][:1] == b"[" else None
-                rejects.append(_reject(taken.owner[i], int(device[i]), within, code, detail, int(boot[i]), int(seq[i])))
+                at = (taken.owner[i], int(device[i]), taken.within[i])
+                rejects.append(_reject(*at, code, detail, int(boot[i]), int(seq[i])))
             keep = ~wrong
         values = {}
         for name, column in zip(decoder.names, columns[len(_HEAD) :], strict=True):
