@@ -72,6 +72,7 @@ async def run(
         raise InvalidScenario(f"no password for the device {missing[0]}; create it, or add it to the credentials")
     if oracle and state_dir is None:
         raise InvalidScenario("an oracle writes into the state folder; name one")
+    chosen = scenario.seed if seed is None else seed
     with contextlib.ExitStack() as stack:
         watch = on_event
         if state_dir is not None and oracle:
@@ -80,10 +81,9 @@ async def run(
         async with asyncio.TaskGroup() as devices:
             for place, (site, spec) in enumerate(places):
                 address = Address(site.name, spec.name)
-                own = _own_seed(scenario.seed if seed is None else seed, address)
-                device = build_device(site, spec, storage, clock.now_ms(), seed=own, watch=watch)
+                device = build_device(site, spec, storage, clock.now_ms(), seed=chosen, watch=watch)
                 protocol = spec.mqtt or ("3.1.1" if place % 2 == 0 else "5")
-                jitter = random.Random(own)
+                jitter = random.Random(_own_seed(chosen, address.username))
                 shell = Shell(device, broker, credentials[address], clock, jitter, protocol, watch)
                 devices.create_task(shell.run(), name=address.key)
 
@@ -91,9 +91,9 @@ async def run(
 def build_device(
     site: SiteSpec, spec: DeviceSpec, storage: sqlite3.Connection, now_ms: int, *, seed: int, watch: Watcher | None = None
 ) -> VirtualDevice:
-    """Return one device of a scenario on its part of the storage; a second call on the same storage is its restart."""
+    """Return one device of a scenario, with the scenario's seed; a second call on the same storage is its restart."""
     address = Address(site.name, spec.name)
-    weather = Weather(site.climate, zlib.crc32(site.name.encode()))
+    weather = Weather(site.climate, _own_seed(seed, site.name))  # one sky over all devices of a site
     machine: Machine
     if spec.kind == "irrigation-controller":
         beds = [Bed.at_moisture(zone.bed, zone.soil_moisture) for zone in spec.beds]
@@ -103,12 +103,13 @@ def build_device(
         machine = VirtualPondFeeder(ponds, weather)
     memory = Memory(storage, address.key)
     cbor, synchronised = spec.encoding == "cbor", spec.synchronised
-    return VirtualDevice(address, machine, memory, now_ms, seed=seed, cbor=cbor, synchronised=synchronised, watch=watch)
+    own = _own_seed(seed, address.username)
+    return VirtualDevice(address, machine, memory, now_ms, seed=own, cbor=cbor, synchronised=synchronised, watch=watch)
 
 
-def _own_seed(seed: int, address: Address) -> int:
+def _own_seed(seed: int, name: str) -> int:
     # Not by its place in the scenario: adding a device must not change the others.
-    return zlib.crc32(f"{seed}/{address.username}".encode())
+    return zlib.crc32(f"{seed}/{name}".encode())
 
 
 def _both(first: Watcher, second: Watcher | None) -> Watcher:

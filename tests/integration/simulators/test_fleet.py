@@ -19,7 +19,7 @@ import aiomqtt
 import pytest
 
 from gateway.clock import Clock, ScaledClock
-from gateway.credentials import CONTROL, INGEST
+from gateway.credentials import CONTROL, INGEST, new_credential
 from gateway.topics import Address
 from simulators import BrokerAddress, MemoryInUse, load_scenario, run
 from tests.servers.mosquitto import Mosquitto
@@ -230,6 +230,20 @@ async def test_run_killed_within_a_meal_remembers_it_and_does_not_feed_again(bro
     assert set(platform.final("f")) == {("indeterminate", None)}
     assert [act["event"] for act in acts(folder, POND)] == ["begin"]
     assert max(boot for boot, _ in acked(folder, POND)) == 2
+
+
+async def test_run_with_a_wrong_password_tries_again_and_disturbs_no_other_device(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    right, broker.credentials[POND.username] = broker[POND.username], new_credential(POND.username)
+    async with Platform(broker).listen() as platform, Fleet(broker, tmp_path / "state"):
+        await platform.until(lambda: platform.records(GARDEN))
+        await platform.until(lambda: any("pilot:pond: no connection" in record.message for record in caplog.records))
+        assert right.password not in caplog.text
+        broker.reload()  # now the broker knows the new one
+        await platform.until(lambda: platform.records(POND))
+    warnings = [one for one in caplog.records if one.levelname == "WARNING" and "pilot:pond" in one.message]
+    assert len(warnings) == 1
 
 
 async def test_run_in_a_folder_that_is_in_use_says_so(broker: Mosquitto, tmp_path: Path) -> None:
