@@ -140,7 +140,11 @@ class _TagDecoders(dict[int, Callable[[Any, bool], object]]):
     """
 
     def __missing__(self, tag: int) -> Callable[[Any, bool], object]:
-        return lambda value, immutable: _Tagged(value)
+        return _tagged
+
+
+def _tagged(value: Any, _immutable: bool) -> object:
+    return _Tagged(value)
 
 
 def _big_integer(value: Any, _immutable: bool) -> object:

@@ -7,6 +7,9 @@ Invariant: a quantity has one name, one unit and one physical range, everywhere;
 from __future__ import annotations
 
 import difflib
+import keyword
+import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,8 +19,12 @@ from typing import Any, Final, Literal
 
 from gateway.errors import InvalidCatalogue
 
-__all__ = ["ACTIONS", "Catalogue", "Kind", "Quantity", "load_catalogue"]
+__all__ = ["ACTIONS", "RESERVED_NAMES", "Catalogue", "Kind", "Quantity", "load_catalogue"]
 
+RESERVED_NAMES: Final = frozenset(  # a record's own fields, and the columns and tags of the series stores
+    {"boot", "clock", "device", "flags", "place", "seq", "site", "time", "ts", "ts_ms", "zone"}
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 ACTIONS: Final = ("irrigate", "feed", "aerate", "stop")  # besides `ping`, which every kind answers
 
 
@@ -115,10 +122,12 @@ def _quantity(name: str, table: Mapping[str, Any]) -> Quantity:
         quantity = Quantity(name, str(table["unit"]), boolean, low, high, bool(table.get("total", False)), names)
     except KeyError as exc:
         raise InvalidCatalogue(f"quantity {name}: {exc.args[0]} is missing") from exc
-    if not (name.isidentifier() and name.islower()):
-        raise InvalidCatalogue(f"quantity {name}: a name is lower-case letters, digits and underscores")
-    if not quantity.low < quantity.high:
-        raise InvalidCatalogue(f"quantity {name}: min {low} is not below max {high}")
+    if not _NAME.fullmatch(name):
+        raise InvalidCatalogue(f"quantity {name}: a name is a letter, then letters, digits and underscores, all lower-case")
+    if name in RESERVED_NAMES or keyword.iskeyword(name):
+        raise InvalidCatalogue(f"quantity {name}: this name has a meaning of its own; choose another")
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InvalidCatalogue(f"quantity {name}: min {low} and max {high} are not finite, the first below the second")
     return quantity
 
 

@@ -186,11 +186,10 @@ def test_encode_object_of_a_record_means_the_same_as_the_vector(vector: Vector) 
 def test_decode_message_of_a_command_vector_gives_the_command_or_refuses(vector: Vector) -> None:
     if "reject" in vector:  # what a device answers is its own matter; here it decodes as something or is malformed
         try:
-            command = decode_message(payload_of(vector), Command)
+            answer = decode_message(payload_of(vector), Command).id
         except InvalidMessage as exc:
-            assert exc.code == "malformed"
-        else:
-            assert command.id == vector["id"]
+            answer = exc.code
+        assert answer in (vector["id"], "malformed")
     else:
         if "command" in vector and vector["command"]["action"] in ("stop", "ping"):
             vector = {**vector, "command": {**vector["command"], "n": decode_message(payload_of(vector), Command).n}}

@@ -25,7 +25,8 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-names = st.sampled_from(["ts", "boot", "seq", "zone", *(q.name for q in KIND.quantities)]) | st.text(max_size=12)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+names = text | st.sampled_from(["ts", "boot", "seq", "zone", *(q.name for q in KIND.quantities)])
 records = st.dictionaries(names, values, max_size=6)
 
 
@@ -141,15 +142,12 @@ def test_decode_object_of_the_deepest_allowed_is_taken() -> None:
     assert decode_object(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) == [[[[]]]]
 
 
-@given(records)
-def test_encode_object_is_read_back_by_decode_object(value: dict[str, object]) -> None:
-    try:
-        expected = json.loads(json.dumps(value, allow_nan=False))
-        payload = encode_object(value)
-        found = decode_object(payload)
-    except (ValueError, OverflowError):
-        return  # NaN, a lone surrogate or an integer that JSON's writer does not take
-    except InvalidMessage as exc:
-        assert exc.code == "too-deep"
-        return
-    assert found == expected
+@given(
+    st.dictionaries(
+        names, st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False), max_size=6
+    )
+)
+def test_decode_object_reads_back_what_encode_object_writes(value: dict[str, float | None]) -> None:
+    value = {name: number for name, number in value.items() if number not in (math.inf, -math.inf)}
+    for cbor in (False, True):
+        assert decode_object(encode_object(value, cbor=cbor)) == value
