@@ -138,6 +138,7 @@ async def create_device(body: NewDevice, services: Needs, response: Response) ->
             f"{device.key} is registered, but the broker could not be told of its credential. "
             f"Once it answers again, make a new credential: POST /api/v1/devices/{device.key}/credential"
         ) from exc
+    services.controller.wake()
     response.headers["location"] = f"/api/v1/devices/{device.key}"
     return NewDeviceAnswer(**_plain(device), credential=Credential(username=address.username, password=password))
 

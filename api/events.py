@@ -7,8 +7,8 @@ stream ends when the service does. A comment every 15 s keeps quiet connections 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Final, Literal
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
@@ -16,6 +16,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import InvalidField, Unavailable
+from api.instants import optional_instant
 from api.names import parse_device_id, zone_in_body
 from api.services import Needs
 from ingest.feed import Event, Subscription, TooManySubscribers
@@ -77,13 +78,22 @@ async def follow_events(
             yield ServerSentEvent(event="missed", raw_data=f'{{"events":{subscription.missed - missed}}}')
             missed = subscription.missed
         if event is not None and _matches(wanted, event):
-            text = msgspec.json.encode(event.data).decode("utf-8")
+            text = msgspec.json.encode(_shown(event.data)).decode("utf-8")
             yield ServerSentEvent(event=event.name, id=str(event.number), raw_data=text)
 
 
 def _matches(wanted: EventFilter, event: Event) -> bool:
     if wanted.event is not None and event.name != wanted.event:
         return False
-    if wanted.device is not None and event.data.get("device") != wanted.device:
+    zone = event.data.get("zone")
+    if wanted.zone is not None and zone != wanted.zone:
         return False
-    return wanted.zone is None or event.data.get("zone") == wanted.zone
+    device = event.data.get("device") or str(zone).rpartition(":")[0]
+    return wanted.device is None or device == wanted.device
+
+
+def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the event with its instants as the API writes them: `at_ms` becomes `at`."""
+    return {
+        name.removesuffix("_ms"): optional_instant(value) if name.endswith("_ms") else value for name, value in data.items()
+    }

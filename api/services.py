@@ -5,21 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
 from api.errors import Unavailable
+from control.controller import Controller
 from control.database import Database
 from gateway import Address, Catalogue, Clock, Kind
 from ingest.feed import LiveFeed
 from ingest.latest import LatestState
 from ingest.quarantine import Quarantine
 from ingest.store.protocol import SeriesStore
-
-if TYPE_CHECKING:
-    from control.controller import Controller
 
 __all__ = ["HealthCheck", "Needs", "Provisioner", "Services", "kind_of"]
 

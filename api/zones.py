@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.bodies import Body, Title
@@ -122,13 +123,18 @@ def show_zone(zone: ZoneId, services: Needs) -> Response:
 
 
 @router.patch("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
-def change_zone(zone: ZoneId, body: ZoneChange, services: Needs) -> Response:
+async def change_zone(zone: ZoneId, body: ZoneChange, services: Needs) -> Response:
     """Change a zone's title, parameters or limits; its device is told the new limits."""
-    with services.database.session() as session:
-        kept = registry.get_zone(session, zone.key).parameters
-        wanted = body.parameters(kept)
-        changed = registry.change_zone(session, zone.key, title=body.title, parameters=None if wanted == kept else wanted)
+    changed = await run_in_threadpool(_change, zone.key, body, services)
+    services.controller.wake()
     return _encoded(_plain(changed, services, services.clock.now_ms()))
+
+
+def _change(key: str, body: ZoneChange, services: Services) -> Zone:
+    with services.database.session() as session:
+        kept = registry.get_zone(session, key).parameters
+        wanted = body.parameters(kept)
+        return registry.change_zone(session, key, title=body.title, parameters=None if wanted == kept else wanted)
 
 
 def _plain(zone: Zone, services: Services, now_ms: int) -> dict[str, Any]:

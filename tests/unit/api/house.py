@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole API over real parts in a folder: control database, series store, quarantine, latest values and feed.
 
-Only the broker is not there: credentials are made and kept, and nobody is told.
+Only the broker is not there: credentials are made and kept, commands are kept, and nobody is told.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from api import HealthCheck, Services, create_app
 from control import registry, tokens
+from control.controller import Controller
 from control.database import Database, open_database
 from gateway import Address, SteppedClock, load_catalogue
 from gateway.errors import LinkLost
@@ -85,6 +86,7 @@ class House:
     checks: list[HealthCheck]
     tokens: dict[str, str]
     stopping: list[bool]
+    published: list[tuple[str, bytes]]
     position: int = 0
 
     def client(self, rights: str | None = "operator") -> httpx2.AsyncClient:
@@ -128,13 +130,20 @@ def open_house(folder: Path) -> Iterator[House]:
     checks: list[HealthCheck] = [HealthCheck("journal", ok=True, vital=True), HealthCheck("store", ok=True)]
     stopping = [False]
     provisioner = Credentials(database)
+    published: list[tuple[str, bytes]] = []
+
+    async def publish(
+        topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, message_expiry_s: int | None = None
+    ) -> None:
+        published.append((topic, payload))
+
     latest = LatestState(devices, catalogue)
     services = Services(
         database=database,
         latest=latest,
         store=store,
         quarantine=quarantine,
-        controller=None,
+        controller=Controller(database, latest, publish, clock, feed),
         provisioner=provisioner,
         feed=feed,
         clock=clock,
@@ -147,7 +156,7 @@ def open_house(folder: Path) -> Iterator[House]:
     with database.session() as session:
         made = {rights: tokens.create(session, f"a-{rights}", rights, now_ms=START_MS)[0] for rights in tokens.RIGHTS}
     try:
-        yield House(create_app(services), services, devices, provisioner, checks, made, stopping)
+        yield House(create_app(services), services, devices, provisioner, checks, made, stopping, published)
     finally:
         quarantine.close()
         store.close()

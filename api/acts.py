@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was planned, sent and done: `/acts`, and stopping a zone or a whole device.
+
+Invariant: a request with an `Idempotency-Key` that was seen before is answered with the act that it made then, as that
+stands now.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from api.access import Caller
+from api.bodies import Body
+from api.instants import When, format_instant, optional_instant
+from api.names import DeviceId, RecordId, ZoneId, zone_in_body
+from api.pages import Listing, Page
+from api.problems import refusals
+from api.sentences import Sentence
+from api.services import Needs
+from control import ledger
+from control.records import Act, Transition
+from control.sentences import sentences
+from control.states import STATES
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["acts"])
+
+_STATES: Final[list[JsonValue]] = list(STATES)
+
+
+class NewAct(Body):
+    """An act asked for by hand; the zone's limits and the day's budget hold for it too."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"zone": "taman-kota:bedeng-1:1", "action": "irrigate", "seconds": 120},
+                {"zone": "taman-kota:kolam-1:1", "action": "feed", "grams": 50},
+            ]
+        }
+    )
+
+    zone: str = Field(description="Id of the zone.", max_length=150, examples=["taman-kota:bedeng-1:1"])
+    action: Literal["irrigate", "feed", "aerate"] = Field(description="What to do.", examples=["irrigate"])
+    seconds: float | None = Field(default=None, gt=0, le=86400, description="How long. [s]", examples=[120.0])
+    litres: float | None = Field(default=None, gt=0, le=1e6, description="How much water. [L]", examples=[None])
+    grams: float | None = Field(default=None, gt=0, le=1e6, description="How much feed. [g]", examples=[None])
+
+
+class Amounts(BaseModel):
+    """How much; null where nothing was said."""
+
+    seconds: float | None = Field(description="Duration. [s]", examples=[120.0])
+    litres: float | None = Field(description="Water. [L]", examples=[17.0])
+    grams: float | None = Field(description="Feed. [g]", examples=[None])
+
+
+class ActAnswer(BaseModel):
+    """One physical act, or a stop."""
+
+    id: str = Field(description="Names this act for ever.", examples=["01KAQZ7J5RT0M3Q4W1D0V6B3NM"])
+    device: str = Field(description="Id of the device.", examples=["taman-kota:bedeng-1"])
+    zone: str | None = Field(description="Id of the zone; null is every zone.", examples=["taman-kota:bedeng-1:1"])
+    action: str = Field(description="What to do.", examples=["irrigate"])
+    origin: str = Field(
+        description="`schedule:{id}`, `manual`, or `device` for what was done at the board.", examples=["manual"]
+    )
+    version: int = Field(description="Version of the schedule that it follows.", examples=[1])
+    actor: str = Field(description="Who asked for it.", examples=["controller"])
+    state: str = Field(description="How it stands.", json_schema_extra={"enum": _STATES}, examples=["done"])
+    reason: str | None = Field(description="Why it ended so.", examples=[None])
+    amount: Amounts = Field(description="What was asked for.")
+    max_seconds: int | None = Field(description="When the device ends it by itself. [s]", examples=[660])
+    result: Amounts = Field(description="What was truly done, as the device says.")
+    n: int | None = Field(description="Its number at the device, once sent.", examples=[412])
+    planned: When = Field(description="The planned moment.", examples=["2026-11-22T05:00:00Z"])
+    issued: When = Field(description="When it was put into the ledger.", examples=["2026-11-22T05:00:00Z"])
+    expires: When = Field(description="The last instant at which it may begin.", examples=["2026-11-22T05:05:00Z"])
+    sent: When | None = Field(description="When it was last handed over.", examples=["2026-11-22T05:00:00Z"])
+    begun: When | None = Field(description="When it began.", examples=["2026-11-22T05:00:01Z"])
+    ended: When | None = Field(description="When it ended.", examples=["2026-11-22T05:02:01Z"])
+    sentence: Sentence = Field(description="The same in words.")
+
+
+class Step(BaseModel):
+    """An act's step from one state to the next."""
+
+    at: When = Field(description="When.", examples=["2026-11-22T05:00:01Z"])
+    before: str | None = Field(description="State before; null at first.", examples=["sent"])
+    state: str = Field(description="State after.", examples=["running"])
+    cause: str = Field(description="Why.", examples=["ack"])
+    actor: str = Field(description="By whom.", examples=["device"])
+
+
+class ActDetail(ActAnswer):
+    """The same with every step it took."""
+
+    transitions: list[Step] = Field(description="Its steps, in order.")
+
+
+class ActFilter(Page):
+    """Which acts are wanted."""
+
+    zone: str | None = Field(default=None, max_length=150, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+    state: str | None = Field(
+        default=None,
+        max_length=20,
+        description="Only in this state.",
+        json_schema_extra={"enum": [*_STATES, None]},
+        examples=["done"],
+    )
+
+
+@router.get("/acts")
+def list_acts(services: Needs, request: Annotated[ActFilter, Query()]) -> Listing[ActAnswer]:
+    """List acts, the latest planned first."""
+    zone = None if request.zone is None else zone_in_body("zone", request.zone).key
+    with services.database.reader() as session:
+        acts, after = ledger.list_acts(session, zone_key=zone, state=request.state, limit=request.limit, after=request.after)
+    return Listing(items=[ActAnswer(**_plain(act)) for act in acts], next=after)
+
+
+@router.post("/acts", status_code=201, responses=refusals(404, 409))
+async def request_act(
+    body: NewAct,
+    services: Needs,
+    caller: Caller,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            pattern=r"^[\x21-\x7e]{1,200}$",
+            description="Sent again with the same key, the request makes no second act. Make one for each act wanted.",
+            examples=["0f8fad5b-d9cb-469f-a165-70867728950e"],
+        ),
+    ] = None,
+) -> ActAnswer:
+    """Ask for an act by hand; it is in the ledger when this answers, and follows its states from there."""
+    act = await services.controller.request_act(
+        zone_in_body("zone", body.zone).key,
+        body.action,
+        seconds=body.seconds,
+        litres=body.litres,
+        grams=body.grams,
+        actor=caller.name,
+        idempotency_key=idempotency_key,
+    )
+    return _located(act, response)
+
+
+@router.get("/acts/{record}", responses=refusals(404))
+def show_act(record: RecordId, services: Needs) -> ActDetail:
+    """Show one act with every step it took."""
+    with services.database.reader() as session:
+        act, steps = ledger.get_act(session, record), ledger.list_transitions(session, record)
+    return ActDetail(**_plain(act), transitions=[_step(step) for step in steps])
+
+
+@router.post("/acts/{record}/stop", responses=refusals(404, 409))
+async def stop_act(record: RecordId, services: Needs, caller: Caller) -> ActAnswer:
+    """Stop one act: withdraw it where it waits, release it where its end is unknown, else stop its zone."""
+    return ActAnswer(**_plain(await services.controller.stop_act(record, actor=caller.name)))
+
+
+@router.post("/zones/{zone}/stop", status_code=201, responses=refusals(404))
+async def stop_zone(zone: ZoneId, services: Needs, caller: Caller, response: Response) -> ActAnswer:
+    """Stop a zone: what waits is withdrawn, what runs is told to end. The answer is the stop, an act of its own."""
+    return _located(await services.controller.stop(zone.key, actor=caller.name), response)
+
+
+@router.post("/devices/{device}/stop", status_code=201, responses=refusals(404))
+async def stop_device(device: DeviceId, services: Needs, caller: Caller, response: Response) -> ActAnswer:
+    """Stop every zone of a device. The answer is the stop, an act of its own."""
+    return _located(await services.controller.stop(device.key, actor=caller.name), response)
+
+
+def _located(act: Act, response: Response) -> ActAnswer:
+    response.headers["location"] = f"/api/v1/acts/{act.id}"
+    return ActAnswer(**_plain(act))
+
+
+def _step(step: Transition) -> Step:
+    return Step(at=format_instant(step.at_ms), before=step.before, state=step.state, cause=step.cause, actor=step.actor)
+
+
+def _plain(act: Act) -> dict[str, Any]:
+    return {
+        "id": act.id,
+        "device": act.device_key,
+        "zone": act.zone_key,
+        "action": act.action,
+        "origin": act.origin,
+        "version": act.version,
+        "actor": act.actor,
+        "state": act.state,
+        "reason": act.reason,
+        "amount": Amounts(seconds=act.seconds, litres=act.litres, grams=act.grams),
+        "max_seconds": act.max_seconds,
+        "result": Amounts(seconds=act.result_seconds, litres=act.result_litres, grams=act.result_grams),
+        "n": act.n,
+        "planned": format_instant(act.planned_ms),
+        "issued": format_instant(act.issued_ms),
+        "expires": format_instant(act.expires_ms),
+        "sent": optional_instant(act.sent_ms),
+        "begun": optional_instant(act.begun_ms),
+        "ended": optional_instant(act.ended_ms),
+        "sentence": Sentence(**sentences(act)),
+    }
