@@ -56,14 +56,14 @@ def plan_act(
     act_id : str
         From `control.ids.act_id`: planning the same act again gives the same id.
     state : str
-        "planned", or "skipped" for one that is left out, with the reason in `cause`.
+        "planned", or "skipped" for one that is left out; `cause` then begins with the reason, before a colon.
     """
     known = session.get(ActRow, act_id)
     if known is not None:
         return act_record(known), False
     row = ActRow(id=act_id, reference=act_id, state="", **asdict(order))
     if state == "skipped":
-        row.reason, row.ended_ms = cause, order.issued_ms
+        row.reason, row.ended_ms = cause.partition(":")[0], order.issued_ms
     enter(session, row, state, cause, order.actor, order.issued_ms)
     return act_record(row), True
 

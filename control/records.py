@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 __all__ = ["ZONE_TYPES", "Act", "Decision", "Device", "Schedule", "Site", "Transition", "Zone", "ZoneParameters", "ZoneSpec"]
 
@@ -25,6 +26,11 @@ class Site:
     title: str
     timezone: str
     created_ms: int
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Its time zone."""
+        return ZoneInfo(self.timezone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller: once a minute of site time it asks the rules, and it carries acts to devices and their words back.
+
+Two loops, and messages from outside. The tick decides and commits; the sender hands over what is committed, so no tick
+waits for the network; messages are settled before their caller acknowledges them. Invariant: an act is committed, then
+sent, then settled; all work on the database happens in threads, one writer at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy.orm import Session
+
+from control import commands, configs, ledger, requests
+from control.commands import Outgoing
+from control.database import Database
+from control.decisions import prune_decisions
+from control.errors import DatabaseUnavailable
+from control.evaluation import LatestValues
+from control.events import act_event, decision_event
+from control.messages import Heard, hear
+from control.plots import DefinitionCache
+from control.records import Act, Device
+from control.registry import get_device
+from control.ticking import MINUTE_MS, TickResult, run_tick
+from gateway.clock import Clock
+from gateway.errors import GatewayError, LinkLost
+from gateway.topics import Address
+
+__all__ = ["Controller", "ControllerConfig", "ControllerCounters", "Feed", "LatestValues", "Publish"]
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
+
+class Publish(Protocol):
+    """Sends a message at QoS 1 and returns when the broker has it; raises LinkLost when that is not known."""
+
+    async def __call__(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, message_expiry_s: int | None = None
+    ) -> None: ...
+
+
+class Feed(Protocol):
+    """Tells listeners what happens; from any thread."""
+
+    def publish(self, name: str, data: Mapping[str, Any]) -> None:
+        """Tell an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerConfig:
+    """How the controller works.
+
+    Attributes
+    ----------
+    stale_s : float
+        A reading older than this is not acted on. [s]
+    telemetry_s : int
+        How often devices are told to measure. [s]
+    decision_days : int
+        Decisions are kept this long. [d]
+    parallel : int
+        Messages on their way to the broker at a time.
+    retry_wall_s : float
+        After a failure to send, the wait on the wall until the next try, unless something calls for one before. [s]
+    """
+
+    stale_s: float = 900.0
+    telemetry_s: int = 60
+    decision_days: int = 400
+    parallel: int = 64
+    retry_wall_s: float = 1.0
+
+
+@dataclass(slots=True)
+class ControllerCounters:
+    """What the controller did since it started."""
+
+    ticks: int = 0
+    ticks_failed: int = 0
+    tick_ms: float = 0.0  # how long the last one took, on the wall
+    zones: int = 0  # with an enabled schedule, in the last tick
+    decisions: int = 0
+    acts_planned: int = 0
+    acts_unknown: int = 0
+    commands_sent: int = 0
+    sends_failed: int = 0
+    messages: int = 0
+    messages_malformed: int = 0
+    messages_ignored: int = 0
+
+
+class Controller:
+    """Water and feed, and keep the ledger of it.
+
+    Parameters
+    ----------
+    latest : LatestValues
+        The newest measured values.
+    publish : Publish
+        Sends to devices.
+    feed : Feed
+        Is told the events "act", "decision" and "device".
+    connected : callable
+        Whether the broker can be reached: what cannot be sent is not marked as handed over.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        latest: LatestValues,
+        publish: Publish,
+        clock: Clock,
+        feed: Feed,
+        config: ControllerConfig | None = None,
+        *,
+        connected: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.counters = ControllerCounters()
+        self._database = database
+        self._latest = latest
+        self._publish = publish
+        self._clock = clock
+        self._feed = feed
+        self._config = config or ControllerConfig()
+        self._connected = connected
+        self._definitions = DefinitionCache()
+        self._wake = asyncio.Event()
+        self._again: set[str] = set()
+        self._hour = -1
+        self._failing = False
+        self._refused = False
+
+    async def run(self) -> None:
+        """Tick and send until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick_loop(), name="control-tick")
+            group.create_task(self._send_loop(), name="control-send")
+
+    async def tick(self) -> TickResult:
+        """Decide for the minute of now, and commit it; the sender is woken to send."""
+        now_ms, begun = self._clock.now_ms(), time.perf_counter()
+        result = await self._write(lambda session: self._tick(session, now_ms))
+        self.counters.ticks += 1
+        self.counters.tick_ms = (time.perf_counter() - begun) * 1000
+        self.counters.zones = result.zones
+        self.counters.decisions += len(result.decisions)
+        self.counters.acts_planned += sum(act.state == "planned" for act in result.acts)
+        for decision in result.decisions:
+            self._feed.publish("decision", decision_event(decision))
+        self._tell(result.acts)
+        self._wake.set()
+        return result
+
+    async def send_due(self) -> bool:
+        """Send what is due now; False where something could not be sent and has to be tried again."""
+        if not self._connected():
+            return False
+        now_ms, again = self._clock.now_ms(), frozenset(self._again)
+        outgoing, changed, settings = await self._write(lambda session: self._due(session, now_ms, again))
+        self._again -= again
+        self._tell(changed)
+        if not outgoing and not settings:
+            return True
+        gate = asyncio.Semaphore(self._config.parallel)
+        sent = await asyncio.gather(*(self._send(one, gate) for one in [*outgoing, *settings]))
+        confirmed = [one for one, well in zip([*outgoing, *settings], sent, strict=True) if well and one.retain]
+        self._again |= {one.act_id for one, well in zip(outgoing, sent, strict=False) if not well}
+        if confirmed:
+            await self._write(lambda session: self._confirm(session, confirmed, now_ms))
+        return all(sent)
+
+    async def on_message(self, topic: str, payload: bytes, retained: bool = False) -> None:
+        """Take one message of a device; see `on_messages`."""
+        await self.on_messages([(topic, payload, retained)])
+
+    async def on_messages(self, messages: Iterable[tuple[str, bytes, bool]]) -> None:
+        """Take messages of devices (status, ack, reported); when this returns, what they say is on disk.
+
+        Parameters
+        ----------
+        messages : iterable of (topic, payload, retained)
+
+        Raises
+        ------
+        DatabaseUnavailable
+            Nothing was kept: do not acknowledge, hand them in again.
+        """
+        taken, now_ms = list(messages), self._clock.now_ms()
+        heard: Heard = await self._write(lambda session: hear(session, taken, now_ms))
+        self.counters.messages += len(taken)
+        self.counters.messages_malformed += heard.malformed
+        self.counters.messages_ignored += heard.ignored
+        self._tell(heard.acts)
+        for event in heard.devices:
+            self._feed.publish("device", event)
+        self._again |= heard.came_online
+        self._wake.set()
+
+    async def request_act(
+        self,
+        zone_key: str,
+        action: str,
+        *,
+        seconds: float | None = None,
+        litres: float | None = None,
+        grams: float | None = None,
+        actor: str,
+        idempotency_key: str | None = None,
+    ) -> Act:
+        """Plan an act asked for by hand, and send it; see `control.requests.request_act` for what is refused."""
+        now_ms = self._clock.now_ms()
+        act, new = await self._write(
+            lambda session: requests.request_act(
+                session,
+                zone_key,
+                action,
+                seconds=seconds,
+                litres=litres,
+                grams=grams,
+                actor=actor,
+                idempotency_key=idempotency_key,
+                now_ms=now_ms,
+            )
+        )
+        if new:
+            self.counters.acts_planned += 1
+            self._tell([act])
+            self._wake.set()
+        return act
+
+    async def stop(self, key: str, *, actor: str) -> Act:
+        """Stop a zone, "{site}:{device}:{zone}", or a device, "{site}:{device}": what waits is cancelled, the rest told."""
+        now_ms = self._clock.now_ms()
+        act, cancelled = await self._write(lambda session: requests.request_stop(session, key, actor=actor, now_ms=now_ms))
+        self._tell([*cancelled, act])
+        self._wake.set()
+        return act
+
+    async def stop_act(self, act_id: str, *, actor: str) -> Act:
+        """Stop one act: withdrawn where it waits, released where its end is unknown, else its zone is stopped.
+
+        Returns the act as it now stands; one that is over is a Conflict.
+        """
+        now_ms = self._clock.now_ms()
+        act = await asyncio.to_thread(self._read_act, act_id)
+        if act.state in ("sent", "accepted", "running") and act.action != "stop":
+            await self.stop(act.zone_key or act.device_key, actor=actor)
+            return await asyncio.to_thread(self._read_act, act_id)
+        act = await self._write(lambda session: ledger.cancel(session, act_id, actor, now_ms=now_ms))
+        self._tell([act])
+        self._wake.set()
+        return act
+
+    async def ping(self, key: str) -> None:
+        """Ask a device, "{site}:{device}", for its status, which comes as a message."""
+        device = await asyncio.to_thread(self._read_device, key)
+        await self._publish_one(commands.ping(Address(device.site, device.name), self._clock.now_ms()))
+
+    def wake(self) -> None:
+        """Look for something to send now: the registry was changed, or the broker is back."""
+        self._wake.set()
+
+    async def _tick_loop(self) -> None:
+        while True:
+            try:
+                await self.tick()
+                self._recovered("tick")
+            except DatabaseUnavailable as exc:
+                self.counters.ticks_failed += 1
+                self._failed("tick", exc)
+            now_ms = self._clock.now_ms()
+            await self._clock.sleep((MINUTE_MS - now_ms % MINUTE_MS) / 1000)
+
+    async def _send_loop(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                well = await self.send_due()
+            except DatabaseUnavailable as exc:
+                self._failed("send", exc)
+                well = False
+            if not well:
+                await asyncio.sleep(self._config.retry_wall_s)
+                self._wake.set()
+
+    def _tick(self, session: Session, now_ms: int) -> TickResult:
+        if now_ms // HOUR_MS != self._hour:
+            self._hour = now_ms // HOUR_MS
+            configs.mark_offsets(session, now_ms)
+            prune_decisions(session, now_ms - self._config.decision_days * DAY_MS)
+        return run_tick(session, self._latest, self._definitions, now_ms=now_ms, stale_s=self._config.stale_s)
+
+    def _due(self, session: Session, now_ms: int, again: frozenset[str]) -> tuple[list[Outgoing], list[Act], list[Outgoing]]:
+        outgoing, changed = commands.hand_over(session, now_ms, again)
+        return outgoing, changed, configs.due_configs(session, now_ms, self._config.telemetry_s)
+
+    def _confirm(self, session: Session, confirmed: list[Outgoing], now_ms: int) -> None:
+        for one in confirmed:
+            configs.confirm_config(session, one, now_ms, self._config.telemetry_s)
+
+    async def _send(self, one: Outgoing, gate: asyncio.Semaphore) -> bool:
+        async with gate:
+            try:
+                await self._publish_one(one)
+            except GatewayError as exc:
+                self.counters.sends_failed += 1
+                # Not being connected is the link's to tell; a refusal is told once, until something gets through again.
+                loud = not isinstance(exc, LinkLost) and not self._refused
+                self._refused = self._refused or loud
+                level = logging.WARNING if loud else logging.DEBUG
+                logger.log(level, "could not send to %s: %s", one.device_key, exc, extra={"action": "send_failed"})
+                return False
+        self._refused = False
+        self.counters.commands_sent += not one.retain
+        return True
+
+    async def _publish_one(self, one: Outgoing) -> None:
+        expiry = None
+        if not one.retain:
+            # The broker counts on the wall; it only tidies, the device judges `expires` by itself.
+            left_s = (one.expires_ms - self._clock.now_ms()) / 1000 / self._clock.speed
+            expiry = max(1, math.ceil(left_s))
+        await self._publish(one.topic, one.payload, qos=1, retain=one.retain, message_expiry_s=expiry)
+
+    async def _write(self, work: Callable[[Session], Answer]) -> Answer:
+        def run() -> Answer:
+            with self._database.session() as session:
+                return work(session)
+
+        # Shielded: a commit that is under way is waited for, so that what it did is told.
+        return await asyncio.shield(asyncio.to_thread(run))
+
+    def _read_act(self, act_id: str) -> Act:
+        with self._database.reader() as session:
+            return ledger.get_act(session, act_id)
+
+    def _read_device(self, key: str) -> Device:
+        with self._database.reader() as session:
+            return get_device(session, key)
+
+    def _tell(self, acts: Iterable[Act]) -> None:
+        for act in acts:
+            self.counters.acts_unknown += act.state == "unknown"
+            self._feed.publish("act", act_event(act))
+
+    def _failed(self, what: str, exc: DatabaseUnavailable) -> None:
+        level = logging.DEBUG if self._failing else logging.WARNING
+        logger.log(level, "control %s failed, tried again: %s", what, exc, extra={"action": f"{what}_failed"})
+        self._failing = True
+
+    def _recovered(self, what: str) -> None:
+        if self._failing:
+            logger.info("control %s works again", what, extra={"action": f"{what}_recovered"})
+            self._failing = False

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking the rules: plots, latest values and loads as arrays, and the plan back as outcomes.
+
+Pure but for reading the latest values. Invariant: what is not known is NaN, which no rule acts on; the hard limit is the
+lower of the zone's and its schedule's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from control.calendars import in_hours
+from control.commands import whole_seconds
+from control.loads import Load
+from control.plots import Plot
+from control.schedules import FeedingDefinition, IrrigationDefinition
+from rules import feeding, irrigation
+from rules.plan import Plan
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["DueMeal", "LatestValues", "Outcome", "feed", "water"]
+
+Numbers = NDArray[np.float64]
+
+
+class LatestValues(Protocol):
+    """The newest measured values; `ingest.latest` has them."""
+
+    def zone_values(self, site: str, device: str, zone: int) -> Mapping[str, tuple[float, int]]:
+        """Return quantity to (value, time of measurement in ms) of one zone."""
+
+    def gather(self, keys: Sequence[tuple[str, str, int]], quantity: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return one quantity of many zones: values, NaN where never measured, and times in ms, then -1."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueMeal:
+    """A planned meal that was neither given nor concluded yet."""
+
+    planned_ms: int
+    grams: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rule says of one plot; amounts in [s], [L], [g], `reasons` as bits of `rules.Reason`."""
+
+    plot: Plot
+    act: bool
+    seconds: float
+    litres: float
+    grams: float
+    max_seconds: int
+    reasons: int
+    latched: bool
+    withheld: bool
+    meal: DueMeal | None
+    inputs: Callable[[], dict[str, float | bool | None]]
+
+
+def water(plots: Sequence[Plot], loads: Mapping[str, Load], latest: LatestValues, now_ms: int, stale_s: float) -> list[Outcome]:
+    """Ask the rule of irrigation about plots whose definition is one of irrigation."""
+    if not plots:
+        return []
+    moisture, age_s = _newest(plots, latest, "soil_moisture", now_ms)
+    load = [loads[plot.zone.key] for plot in plots]
+    definitions = [plot.definition for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
+    given = [plot.zone.parameters for plot in plots]
+    state = irrigation.IrrigationState(
+        soil_moisture=moisture,
+        age_s=age_s,
+        litres_today=_numbers(one.litres for one in load),
+        busy=_flags(one.busy for one in load),
+        unsettled=_flags(one.unsettled for one in load),
+        online=_flags(plot.online for plot in plots),
+        since_last_s=_since(load, now_ms),
+        latched=_flags(plot.latched for plot in plots),
+    )
+    params = irrigation.IrrigationParams(
+        enabled=np.ones(len(plots), dtype=np.bool_),
+        low=_numbers(one.low for one in definitions),
+        high=_numbers(one.high for one in definitions),
+        root_depth=_numbers(one.root_depth_m for one in given),
+        area=_numbers(one.area_m2 for one in given),
+        flow=_numbers(one.flow_l_min for one in given),
+        max_seconds=_numbers(min(a.max_seconds, b.max_seconds) for a, b in zip(definitions, given, strict=True)),
+        min_seconds=_numbers(one.min_seconds for one in definitions),
+        litres_day=_numbers(min(a.litres_day, b.litres_day) for a, b in zip(definitions, given, strict=True)),
+        soak_s=_numbers(one.soak_s for one in definitions),
+        stale_s=np.full(len(plots), stale_s),
+    )
+    allowed = _flags(in_hours(one.hours, plot.timezone, now_ms) for one, plot in zip(definitions, plots, strict=True))
+    calendar = irrigation.IrrigationCalendar(allowed=allowed)
+    plan = irrigation.evaluate(state, params, calendar, now_ms / 1000)
+    return _outcomes(plots, plan, (state, params, calendar), [None] * len(plots))
+
+
+def feed(
+    plots: Sequence[Plot],
+    meals: Sequence[DueMeal | None],
+    loads: Mapping[str, Load],
+    latest: LatestValues,
+    now_ms: int,
+    stale_s: float,
+) -> list[Outcome]:
+    """Ask the rule of feeding about plots whose definition is one of feeding, each with the meal that is due, if any."""
+    if not plots:
+        return []
+    oxygen, age_s = _newest(plots, latest, "dissolved_oxygen", now_ms)
+    load = [loads[plot.zone.key] for plot in plots]
+    definitions = [plot.definition for plot in plots if isinstance(plot.definition, FeedingDefinition)]
+    given = [plot.zone.parameters for plot in plots]
+    grams_day = _numbers(min(a.grams_day, b.grams_day) for a, b in zip(definitions, given, strict=True))
+    state = feeding.FeedingState(
+        dissolved_oxygen=oxygen,
+        age_s=age_s,
+        grams_today=_numbers(one.grams for one in load),
+        busy=_flags(one.busy for one in load),
+        unsettled=_flags(one.unsettled for one in load),
+        online=_flags(plot.online for plot in plots),
+        since_last_s=_since(load, now_ms),
+    )
+    params = feeding.FeedingParams(
+        enabled=np.ones(len(plots), dtype=np.bool_),
+        oxygen_stop=_numbers(one.oxygen_stop for one in definitions),
+        oxygen_reduce=_numbers(one.oxygen_reduce for one in definitions),
+        grams_day=grams_day,
+        max_meal=grams_day,
+        min_gap_s=_numbers(one.min_gap_s for one in definitions),
+        stale_s=np.full(len(plots), stale_s),
+        cautious_fraction=_numbers(one.cautious_fraction for one in definitions),
+        grams_per_second=_numbers(one.grams_per_s for one in given),
+        max_seconds=_numbers(one.max_seconds for one in given),
+    )
+    calendar = feeding.FeedingCalendar(
+        due=_flags(meal is not None for meal in meals),
+        grams=_numbers(None if meal is None else meal.grams for meal in meals),
+        late_s=_numbers(None if meal is None else (now_ms - meal.planned_ms) / 1000 for meal in meals),
+        grace_s=_numbers(one.late_s for one in definitions),
+    )
+    plan = feeding.evaluate(state, params, calendar, now_ms / 1000)
+    return _outcomes(plots, plan, (state, params, calendar), meals)
+
+
+def _outcomes(
+    plots: Sequence[Plot], plan: Plan, tables: Sequence[DataclassInstance], meals: Sequence[DueMeal | None]
+) -> list[Outcome]:
+    def reader(row: int) -> Callable[[], dict[str, float | bool | None]]:
+        return lambda: _inputs(tables, plan, row)
+
+    return [
+        Outcome(
+            plot=plot,
+            act=bool(plan.act[row]),
+            seconds=float(plan.seconds[row]),
+            litres=float(plan.litres[row]),
+            grams=float(plan.grams[row]),
+            max_seconds=whole_seconds(float(plan.max_seconds[row])),
+            reasons=int(plan.reasons[row]),
+            latched=bool(plan.latched[row]),
+            withheld=bool(plan.withheld[row]),
+            meal=meals[row],
+            inputs=reader(row),
+        )
+        for row, plot in enumerate(plots)
+    ]
+
+
+def _inputs(tables: Sequence[DataclassInstance], plan: Plan, row: int) -> dict[str, float | bool | None]:
+    """Return what the rule saw of one row, and what it asks for."""
+    seen: dict[str, float | bool | None] = {}
+    for table in tables:
+        for column in dataclasses.fields(table):
+            seen[column.name] = getattr(table, column.name)[row].item()
+    seen.update(seconds=float(plan.seconds[row]), litres=float(plan.litres[row]), grams=float(plan.grams[row]))
+    return seen
+
+
+def _newest(plots: Sequence[Plot], latest: LatestValues, quantity: str, now_ms: int) -> tuple[Numbers, Numbers]:
+    values, ts_ms = latest.gather([plot.latest_key for plot in plots], quantity)
+    age_s = np.where(ts_ms < 0, np.nan, (now_ms - ts_ms) / 1000.0)
+    return values, age_s
+
+
+def _since(loads: Sequence[Load], now_ms: int) -> Numbers:
+    return _numbers(math.inf if load.last_end_ms is None else max(now_ms - load.last_end_ms, 0) / 1000 for load in loads)
+
+
+def _numbers(values: Iterable[float | None]) -> Numbers:
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _flags(values: Iterable[bool]) -> NDArray[np.bool_]:
+    return np.array(list(values), dtype=np.bool_)

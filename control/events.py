@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What listeners are told of acts, decisions and devices: flat, plain values under the names of the records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from control.models import DeviceRow
+from control.records import Act, Decision
+from control.sentences import sentences
+
+__all__ = ["act_event", "decision_event", "device_event"]
+
+
+def act_event(act: Act) -> dict[str, Any]:
+    """Return the event of an act that is new or changed its state."""
+    return {
+        "id": act.id,
+        "device": act.device_key,
+        "zone": act.zone_key,
+        "action": act.action,
+        "state": act.state,
+        "reason": act.reason,
+        "actor": act.actor,
+        "planned_ms": act.planned_ms,
+        "seconds": act.seconds,
+        "litres": act.litres,
+        "grams": act.grams,
+        "result_seconds": act.result_seconds,
+        "result_litres": act.result_litres,
+        "result_grams": act.result_grams,
+        "sentence": sentences(act),
+    }
+
+
+def decision_event(decision: Decision) -> dict[str, Any]:
+    """Return the event of a decision that was kept."""
+    return {
+        "id": decision.id,
+        "zone": decision.zone_key,
+        "at_ms": decision.at_ms,
+        "kind": decision.kind,
+        "acted": decision.acted,
+        "reasons": list(decision.reasons),
+        "inputs": dict(decision.inputs),
+        "act": decision.act_id,
+        "sentence": sentences(decision),
+    }
+
+
+def device_event(row: DeviceRow) -> dict[str, Any]:
+    """Return the event of a device that said how it is."""
+    return {
+        "device": row.key,
+        "online": row.online,
+        "last_seen_ms": row.last_seen_ms,
+        "firmware": row.firmware,
+        "boot": row.boot,
+        "rssi": row.rssi,
+    }

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Acts that people ask for by hand, and stops.
+
+Invariant: what is asked for by hand obeys the same limits as what is planned: the longest run, the day's litres and grams,
+one act in a zone at a time. The same idempotency key never makes a second act.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from control.calendars import day_start
+from control.checks import check_number, storable
+from control.commands import EXPIRES_MS, whole_seconds
+from control.errors import Conflict, Invalid
+from control.ids import new_id
+from control.ledger import Order, act_record, plan_act, step
+from control.loads import zone_loads
+from control.models import OPEN_ACTS, ActRow
+from control.plots import DefinitionCache, load_plots
+from control.records import Act, Zone, ZoneParameters
+from control.registry import get_device, get_site
+from control.schedules import FeedingDefinition
+from control.zones import get_zone
+from rules.interlocks import STOP_MARGIN
+
+__all__ = ["ACTIONS", "request_act", "request_stop"]
+
+ACTIONS: Final = {"irrigate": "bed", "feed": "pond", "aerate": "pond"}  # what may be asked for, and of which type of zone
+MAX_KEY: Final = 200  # characters of an idempotency key
+
+
+def request_act(
+    session: Session,
+    zone_key: str,
+    action: str,
+    *,
+    seconds: float | None = None,
+    litres: float | None = None,
+    grams: float | None = None,
+    actor: str,
+    idempotency_key: str | None = None,
+    now_ms: int,
+) -> tuple[Act, bool]:
+    """Plan an act asked for by hand, and tell whether it is new.
+
+    Parameters
+    ----------
+    seconds, litres, grams : float or None
+        How much: `irrigate` takes seconds or litres or both, `feed` grams, `aerate` seconds. [s], [L], [g]
+    idempotency_key : str or None
+        The same key of the same actor gives the act that is there.
+
+    Raises
+    ------
+    NotFound
+        There is no such zone.
+    Invalid
+        The action or an amount does not fit this zone; the field is named.
+    Conflict
+        The zone is busy or unsettled, the day's budget does not hold it, or the key was used for something else.
+    """
+    zone = get_zone(session, zone_key)
+    if action not in ACTIONS:
+        raise Invalid("action", f"one of {', '.join(ACTIONS)}")
+    if ACTIONS[action] != zone.type:
+        raise Invalid("action", f"zone {zone_key} is a {zone.type}; {action} is for a {ACTIONS[action]}")
+    key = _stored_key(actor, idempotency_key)
+    limits = _limits(session, zone)
+    wanted = _amounts(action, limits, seconds, litres, grams)
+    known = None if key is None else session.scalar(select(ActRow).where(ActRow.idempotency_key == key))
+    if known is not None:
+        same = (known.zone_key, known.action, known.seconds, known.litres, known.grams) == (zone_key, action, *wanted)
+        if not same:
+            raise Conflict("this Idempotency-Key was used for another act; take a new one")
+        return act_record(known), False
+    _check_load(session, zone, limits, wanted[1], wanted[2], now_ms)
+    run_s = wanted[0] if wanted[0] is not None else (wanted[2] or 0.0) / (limits.grams_per_s or 1.0)
+    order = Order(
+        device_key=zone.device_key,
+        zone_key=zone_key,
+        action=action,
+        origin="manual",
+        version=0,
+        actor=actor,
+        planned_ms=now_ms,
+        issued_ms=now_ms,
+        expires_ms=now_ms + EXPIRES_MS,
+        seconds=wanted[0],
+        litres=wanted[1],
+        grams=wanted[2],
+        max_seconds=max(1, min(whole_seconds(run_s * STOP_MARGIN), limits.max_seconds)),
+        idempotency_key=key,
+    )
+    return plan_act(session, new_id(now_ms), order, cause="asked for by hand")
+
+
+def request_stop(session: Session, key: str, *, actor: str, now_ms: int) -> tuple[Act, list[Act]]:
+    """Plan a stop of a zone, "{site}:{device}:{zone}", or of a whole device, "{site}:{device}".
+
+    Acts that were not handed over yet are cancelled. Returns the stop and the acts cancelled.
+    """
+    zone = get_zone(session, key) if key.count(":") == 2 else None
+    device_key = get_device(session, key).key if zone is None else zone.device_key
+    query = select(ActRow).where(OPEN_ACTS, ActRow.device_key == device_key, ActRow.action != "stop")
+    if zone is not None:
+        query = query.where(ActRow.zone_key == zone.key)
+    cancelled = [
+        act_record(row)
+        for row in session.scalars(query).all()
+        if row.state != "unknown" and step(session, row, "cancelled", "stopped before it was handed over", actor, now_ms)
+    ]
+    order = Order(
+        device_key=device_key,
+        zone_key=None if zone is None else zone.key,
+        action="stop",
+        origin="manual",
+        version=0,
+        actor=actor,
+        planned_ms=now_ms,
+        issued_ms=now_ms,
+        expires_ms=now_ms + EXPIRES_MS,
+    )
+    return plan_act(session, new_id(now_ms), order, cause="asked for by hand")[0], cancelled
+
+
+def _stored_key(actor: str, key: str | None) -> str | None:
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY or not storable(key):
+        raise Invalid("idempotency_key", f"1 to {MAX_KEY} characters")
+    return hashlib.sha256(f"{actor}\x1f{key}".encode()).hexdigest()
+
+
+def _limits(session: Session, zone: Zone) -> ZoneParameters:
+    """Return the zone's parameters with its limits lowered to those of its enabled schedule."""
+    own = zone.parameters
+    litres_day, grams_day, max_seconds = own.litres_day, own.grams_day, own.max_seconds
+    for plot in load_plots(session, DefinitionCache(), zone.key):
+        if isinstance(plot.definition, FeedingDefinition):
+            grams_day = min(grams_day, plot.definition.grams_day)
+        else:
+            litres_day = min(litres_day, plot.definition.litres_day)
+            max_seconds = min(max_seconds, plot.definition.max_seconds)
+    return ZoneParameters(own.area_m2, own.root_depth_m, own.flow_l_min, own.grams_per_s, max_seconds, litres_day, grams_day)
+
+
+def _amounts(
+    action: str, limits: ZoneParameters, seconds: float | None, litres: float | None, grams: float | None
+) -> tuple[float | None, float | None, float | None]:
+    """Return seconds, litres and grams of an act, each checked; of water, both from either by the rated flow."""
+    for name, value in {"seconds": seconds, "litres": litres, "grams": grams}.items():
+        fits = name in {"irrigate": ("seconds", "litres"), "feed": ("grams",), "aerate": ("seconds",)}[action]
+        if value is not None and not fits:
+            raise Invalid(name, f"{action} takes none")
+    if action == "aerate":
+        if seconds is None:
+            raise Invalid("seconds", "say for how long")
+        return check_number("seconds", seconds, 0.0, limits.max_seconds), None, None
+    if action == "feed":
+        return _feed_amounts(limits, grams)
+    if limits.flow_l_min is None:
+        raise Invalid("action", "the zone's flow_l_min is not known; set it first")
+    if seconds is None and litres is None:
+        raise Invalid("litres", "say how much: litres, seconds or both")
+    if litres is not None:
+        check_number("litres", litres, 0.0, limits.litres_day)
+    field = "litres" if seconds is None else "seconds"
+    run_s = (litres or 0.0) / limits.flow_l_min * 60 if seconds is None else seconds
+    if not 0.0 < run_s <= limits.max_seconds:
+        raise Invalid(field, f"a run above 0 and of up to {limits.max_seconds} s; this would be {run_s:g} s")
+    return run_s, litres if litres is not None else run_s / 60 * limits.flow_l_min, None
+
+
+def _feed_amounts(limits: ZoneParameters, grams: float | None) -> tuple[None, None, float]:
+    if grams is None:
+        raise Invalid("grams", "say how much")
+    if limits.grams_per_s is None:
+        raise Invalid("action", "the zone's grams_per_s is not known; set it first")
+    check_number("grams", grams, 0.0, limits.grams_day)
+    if (run_s := grams / limits.grams_per_s) > limits.max_seconds:
+        raise Invalid("grams", f"the feeder would run {run_s:g} s; its longest run is {limits.max_seconds} s")
+    return None, None, grams
+
+
+def _check_load(
+    session: Session, zone: Zone, limits: ZoneParameters, litres: float | None, grams: float | None, now_ms: int
+) -> None:
+    timezone = get_site(session, zone.site).zone
+    load = zone_loads(session, {zone.key: day_start(timezone, now_ms)})[zone.key]
+    if load.unsettled:
+        raise Conflict(f"the end of an earlier act in zone {zone.key} is not known; release it, or wait for the device")
+    if load.busy:
+        raise Conflict(f"an act is under way in zone {zone.key}; stop it, or wait for its end")
+    if litres is not None and load.litres + litres > limits.litres_day:
+        left = max(limits.litres_day - load.litres, 0.0)
+        raise Conflict(f"{left:g} L are left of the day's {limits.litres_day:g} L; {litres:g} L are too much")
+    if grams is not None and load.grams + grams > limits.grams_day:
+        left = max(limits.grams_day - load.grams, 0.0)
+        raise Conflict(f"{left:g} g are left of the day's {limits.grams_day:g} g; {grams:g} g are too much")
