@@ -23,6 +23,8 @@ __all__ = ["Beat", "Connection", "beat"]
 
 _MAX_PACKET_ID = 65535
 _ERROR = 0x80  # reason codes from here on are failures [MQTT 5, 2.4]; the codec's enumerations don't compare by size
+_LINGER_S = 2.0  # for the broker to close after our DISCONNECT
+_WASTE_BYTES = 16384
 _PINGREQ = mqtt5.PingReqPacket().write()
 _QOS = {0: mqtt5.QoS.AT_MOST_ONCE, 1: mqtt5.QoS.AT_LEAST_ONCE}
 
@@ -97,16 +99,18 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
         self._transport = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Offer the inbox's free room."""
         del sizehint
-        return self.inbox.room()
+        return memoryview(bytearray(_WASTE_BYTES)) if self._ended else self.inbox.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse what arrived; pause the socket when the reader is behind."""
+        if self._ended:
+            return
         self._last_received_s = self._loop.time()
         inbox = self.inbox
         try:
@@ -116,7 +120,7 @@ class Connection(asyncio.BufferedProtocol):
             self.end(exc, mqtt5.DisconnectReasonCode.MALFORMED_PACKET)
         if inbox.waiting:
             self._on_arrival()
-            if inbox.full and not self._paused and self._transport is not None and not self._transport.is_closing():
+            if inbox.full and not self._paused and self._transport is not None and self.alive:
                 self._paused = True
                 self._transport.pause_reading()
 
@@ -156,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def alive(self) -> bool:
         """Whether something can be written."""
-        return self._transport is not None and not self._transport.is_closing()
+        return self._transport is not None and not self._ended and not self._transport.is_closing()
 
     async def open(self, connect: mqtt5.ConnectPacket) -> mqtt5.ConnAckPacket:
         """Greet the broker.
@@ -203,13 +207,13 @@ class Connection(asyncio.BufferedProtocol):
         if self._paused:
             self._paused = False
             self._last_received_s = self._loop.time()  # silence was ours
-            if self._transport is not None and not self._transport.is_closing():
+            if self._transport is not None and self.alive:
                 self._transport.resume_reading()
         return burst
 
     def acknowledge(self, acks: bytes) -> bool:
         """Write acknowledgements at once; False when the connection is gone. Bounded by receive_max x 4 bytes."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or not self.alive:
             return False
         if acks:
             self._transport.write(acks)
@@ -262,23 +266,30 @@ class Connection(asyncio.BufferedProtocol):
                     pass
 
     def end(self, reason: LinkLost | LinkRefused, code: mqtt5.DisconnectReasonCode | None = None) -> None:
-        """End the connection for `reason`; with `code` say so to the broker first, without it just drop the socket."""
+        """End the connection for `reason`; with `code` say so to the broker and let it close, without it drop the socket."""
         transport = self._transport
         if transport is None:
             return
-        if not transport.is_closing():
+        if not self._ended:
             self.reason = reason
             self._ended = True
+        elif code is not None:
+            return
         if code is None:
             transport.abort()
-        elif not transport.is_closing():
-            transport.write(mqtt5.DisconnectPacket(reason_code=code).write())
-            transport.close()
+            return
+        if transport.is_closing():
+            return
+        # The broker closes: closing first, with bytes unread, would reset the connection, and with it what was written
+        # last (RFC 1122, 4.2.2.13). So the rest is read and thrown away, for a bounded time.
+        transport.write(mqtt5.DisconnectPacket(reason_code=code).write())
+        transport.resume_reading()
+        self._loop.call_later(_LINGER_S, transport.abort)
 
     # Within
 
     def _write(self, data: bytes) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or not self.alive:
             raise self.reason
         self._transport.write(data)
 

@@ -204,7 +204,7 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has greeted us and granted every subscription."""
+        """Whether the broker has greeted us and, in a new session, granted every subscription."""
         return self._up.is_set() and self._connection is not None and self._connection.alive
 
     @property
@@ -436,8 +436,15 @@ class Link:
                 self._on_session_lost()
         self._session_present = session_present
         self._state = "subscribing"
+        if session_present:
+            # It holds the subscriptions, and the broker's word on them may come after a queue that nobody reads yet.
+            self._on_up()
         if self.config.subscriptions:
             await connection.subscribe(self.config.subscriptions, retained=self.config.retained_on_reconnect)
+        if not session_present:
+            self._on_up()
+
+    def _on_up(self) -> None:
         self._state = "connected"
         self._up.set()
         logger.info("link %s: connected", self.config.client_id, extra={"action": "link_connected"})

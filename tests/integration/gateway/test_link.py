@@ -211,6 +211,17 @@ async def test_bursts_not_read_pause_the_socket_at_the_bound(broker: Mosquitto) 
         assert len(sizes) > 50
 
 
+async def test_link_with_a_queue_above_the_bound_connects_before_it_is_read(broker: Mosquitto) -> None:
+    config = config_for(broker, INGEST, burst_bytes=4096, read_bytes=4096)
+    async with connected(config):
+        pass
+    async with connected(config_for(broker, DEVICE)) as device:
+        await asyncio.gather(*(device.publish(TOPIC, bytes(1000)) for _ in range(1000)))
+    async with connected(config) as ingest:
+        assert ingest.session_present
+        assert len(payloads(await gather(ingest, 1000))) == 1000
+
+
 async def test_stop_receiving_gives_what_came_and_leaves_the_rest_to_the_broker(broker: Mosquitto) -> None:
     config = config_for(broker, INGEST)
     async with connected(config_for(broker, DEVICE)) as device:
