@@ -25,9 +25,10 @@ from gateway.messages import Amount, Command, encode_message
 from gateway.payloads import MAX_UINT32
 from gateway.topics import Address, Channel, build_topic
 
-__all__ = ["ACK_WAIT_MS", "EXPIRES_MS", "Outgoing", "build_command", "hand_over", "ping", "whole_seconds"]
+__all__ = ["ACK_WAIT_MS", "EXPIRES_MS", "Outgoing", "build_command", "due_pings", "hand_over", "ping", "whole_seconds"]
 
 EXPIRES_MS: Final = 300_000  # from its issue, an act may begin for this long [ms]
+MAX_PINGS: Final = 100  # devices asked for their status at a time
 ACK_WAIT_MS: Final = 60_000  # without a word for this long, the same command is sent again [ms]
 
 
@@ -88,6 +89,18 @@ def hand_over(session: Session, now_ms: int, again: Collection[str] = ()) -> tup
         outgoing += [_outgoing(device, row) for row in chosen]
         changed += [act_record(row) for row in moved]
     return outgoing, changed
+
+
+def due_pings(session: Session, now_ms: int) -> list[Outgoing]:
+    """Return pings of connected devices with an act of unknown end: their status settles it."""
+    query = (
+        select(DeviceRow.site, DeviceRow.name)
+        .join(ActRow, ActRow.device_key == DeviceRow.key)
+        .where(OPEN_ACTS, ActRow.state == "unknown", DeviceRow.online, DeviceRow.revoked_ms.is_(None))
+        .distinct()
+        .limit(MAX_PINGS)
+    )
+    return [ping(Address(site, name), now_ms) for site, name in session.execute(query)]
 
 
 def ping(address: Address, now_ms: int) -> Outgoing:

@@ -42,6 +42,7 @@ Answer = TypeVar("Answer")
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+PING_MS = 300_000  # a device with an act of unknown end is asked for its status this often [ms]
 
 
 class Publish(Protocol):
@@ -140,6 +141,7 @@ class Controller:
         self._wake = asyncio.Event()
         self._again: set[str] = set()
         self._hour = -1
+        self._pinged_ms = 0
         self._failing = False
         self._refused = False
 
@@ -161,6 +163,8 @@ class Controller:
         for decision in result.decisions:
             self._feed.publish("decision", decision_event(decision))
         self._tell(result.acts)
+        if any(act.state == "unknown" for act in result.acts):
+            self._pinged_ms = 0
         self._wake.set()
         return result
 
@@ -177,7 +181,7 @@ class Controller:
         gate = asyncio.Semaphore(self._config.parallel)
         sent = await asyncio.gather(*(self._send(one, gate) for one in [*outgoing, *settings]))
         confirmed = [one for one, well in zip([*outgoing, *settings], sent, strict=True) if well and one.retain]
-        self._again |= {one.act_id for one, well in zip(outgoing, sent, strict=False) if not well}
+        self._again |= {one.act_id for one, well in zip(outgoing, sent, strict=False) if one.act_id and not well}
         if confirmed:
             await self._write(lambda session: self._confirm(session, confirmed, now_ms))
         return all(sent)
@@ -306,6 +310,9 @@ class Controller:
 
     def _due(self, session: Session, now_ms: int, again: frozenset[str]) -> tuple[list[Outgoing], list[Act], list[Outgoing]]:
         outgoing, changed = commands.hand_over(session, now_ms, again)
+        if not 0 <= now_ms - self._pinged_ms < PING_MS:
+            self._pinged_ms = now_ms
+            outgoing += commands.due_pings(session, now_ms)
         return outgoing, changed, configs.due_configs(session, now_ms, self._config.telemetry_s)
 
     def _confirm(self, session: Session, confirmed: list[Outgoing], now_ms: int) -> None:

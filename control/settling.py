@@ -24,6 +24,7 @@ from gateway.topics import Address
 __all__ = ["LOCAL", "live_device", "settle", "settle_status"]
 
 LOCAL: Final = "local-"  # begins the id of what a person did at the board
+STATUS_LEDGER: Final = 16  # acts that a status lists at most; one that lists fewer lists all it has
 LOCAL_ACTIONS: Final = ("irrigate", "feed", "aerate")
 
 
@@ -46,8 +47,9 @@ def settle(session: Session, address: Address, ack: Ack, now_ms: int) -> Act | N
 def settle_status(session: Session, address: Address, status: Status, now_ms: int, *, retained: bool = False) -> list[Act]:
     """Settle acts by the device's own ledger; return those that changed.
 
-    An unknown act that the device, alive and past the act's expiry, neither lists nor has numbered is concluded never to
-    have begun. A retained status is from an earlier time and says nothing of that.
+    An unknown act whose number the device, alive and past the act's expiry, has not reached is concluded never to have
+    begun; one whose number it has taken, and which its whole ledger does not list, is indeterminate. A retained status
+    is from an earlier time and says nothing of that.
     """
     device = live_device(session, address)
     if device is None:
@@ -63,10 +65,7 @@ def settle_status(session: Session, address: Address, status: Status, now_ms: in
         listed = {entry.id for entry in status.ledger}
         query = select(ActRow).where(OPEN_ACTS, ActRow.device_key == device.key, ActRow.state == "unknown")
         for row in session.scalars(query).all():
-            never = row.n is None or (status.n is not None and status.n < row.n)
-            if never and row.reference not in listed:
-                row.reason = "never-begun"
-                step(session, row, "expired", f"the device's last number is {status.n}", "device", now_ms)
+            if row.reference not in listed and _conclude(session, row, status, now_ms):
                 changed[row.id] = act_record(row)
     return list(changed.values())
 
@@ -81,6 +80,18 @@ def _act_of(session: Session, device_key: str, reference: str) -> ActRow | None:
     if "\x00" in reference:
         return None
     return session.scalar(select(ActRow).where(ActRow.device_key == device_key, ActRow.reference == reference))
+
+
+def _conclude(session: Session, row: ActRow, status: Status, now_ms: int) -> bool:
+    """Conclude an unknown act from a live status that does not list it; False where nothing follows from that."""
+    if row.n is None or (status.n is not None and status.n < row.n):
+        row.reason = "never-begun"
+        return step(session, row, "expired", f"the device's last number is {status.n}", "device", now_ms)
+    if status.n is not None and len(status.ledger) < STATUS_LEDGER:
+        # It took the number and lists all it has: it refused, or lost its memory. What may have been given counts.
+        row.reason = "not-in-ledger"
+        return step(session, row, "indeterminate", "the device does not know of it", "device", now_ms)
+    return False
 
 
 def _hear(session: Session, row: ActRow, word: Ack | LedgerEntry, at_ms: int, now_ms: int) -> bool:

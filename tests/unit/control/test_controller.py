@@ -241,9 +241,10 @@ async def test_unanswered_command_is_sent_again_each_minute_and_then_unknown_unt
     house = prepare(pilot, "05:00", (BED, WATER))
     await house.online("garden")
     await house.minute(7)
-    commands = house.commands()
+    commands = [command for command in house.commands() if command["action"] == "irrigate"]
     assert len({command["id"] for command in commands}) == 1
     assert len(commands) == 6
+    assert [command["action"] for command in house.commands()].count("ping") == 1
     [act] = house.acts(BED)
     assert act.state == "unknown"
     assert "unsettled" in house.decisions(BED)[0].reasons

@@ -196,10 +196,22 @@ def test_settle_status_of_a_device_that_never_took_the_number_ends_the_unknown(p
     with pilot.session() as session:
         ledger.expire(session, NOW + 400_000)
         assert settle_status(session, GARDEN, Status(online=True, n=7), NOW + 500_000, retained=True) == []
-        assert settle_status(session, GARDEN, Status(online=True, n=8), NOW + 500_000) == []
+        assert settle_status(session, GARDEN, Status(online=True), NOW + 500_000) == []
         assert settle_status(session, GARDEN, Status(online=False), NOW + 500_000) == []
         assert [act.state for act in settle_status(session, GARDEN, Status(online=True, n=7), NOW + 500_000)] == ["expired"]
     assert state(pilot, key) == "expired"
+
+
+def test_settle_status_of_a_device_that_took_the_number_and_does_not_know_the_act_is_indeterminate(pilot: Database) -> None:
+    key = plan(pilot, FEED, n=8)
+    full = tuple(LedgerEntry(f"other-{k}", "done") for k in range(16))
+    with pilot.session() as session:
+        ledger.expire(session, NOW + 400_000)
+        assert settle_status(session, POND, Status(online=True, n=30, ledger=full), NOW + 500_000) == []
+        settle_status(session, POND, Status(online=True, n=8, ledger=full[:15]), NOW + 500_000)
+        load = zone_loads(session, {"pilot:pond:1": NOW})["pilot:pond:1"]
+    assert state(pilot, key) == "indeterminate"
+    assert (load.grams, load.unsettled) == (250.0, False)
 
 
 def test_settle_of_a_local_act_records_it_once_and_counts_it(pilot: Database) -> None:
