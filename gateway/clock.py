@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Clock", "ScaledClock", "SteppedClock", "WallClock", "load_clock", "save_clock"]
+__all__ = ["Clock", "ScaledClock", "SteppedClock", "WallClock", "load_clock", "read_clock", "save_clock"]
 
 
 class Clock(Protocol):
@@ -117,18 +117,28 @@ def load_clock(path: Path, *, speed: float, start_ms: int | None = None) -> Scal
     start_ms : int or None
         Time at the first start; None for the wall's. [ms since the Unix epoch]
     """
-    wall_ms = time.time_ns() // 1_000_000
-    try:
-        kept = json.loads(path.read_text("utf-8"))
-        clock = ScaledClock(int(kept["wall_ms"]), int(kept["origin_ms"]), float(kept["speed"]))
-    except FileNotFoundError:
+    clock = read_clock(path)
+    if clock is None:
         if speed == 1 and start_ms is None:
             return WallClock()
+        wall_ms = time.time_ns() // 1_000_000
         clock = ScaledClock(wall_ms, wall_ms if start_ms is None else start_ms, speed)
-    if clock.speed != speed:
-        clock = ScaledClock(wall_ms, clock.now_ms(), speed)
+    elif clock.speed == speed:
+        return clock
+    else:
+        clock = ScaledClock(time.time_ns() // 1_000_000, clock.now_ms(), speed)
     save_clock(path, clock)
-    return clock
+    # Read back, so that everybody who reads the file has exactly this clock.
+    return read_clock(path) or clock
+
+
+def read_clock(path: Path) -> ScaledClock | None:
+    """Return the clock kept at `path`, or None where there is none."""
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return ScaledClock(int(kept["wall_ms"]), int(kept["origin_ms"]), float(kept["speed"]))
 
 
 def save_clock(path: Path, clock: ScaledClock) -> None:

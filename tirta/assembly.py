@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put the house together: open every part in order, each with what it needs; close in the reverse order.
+
+clock ─ control database ─ broker ─ devices of the demo ─ stores ─ links ─ ingest ─ controller ─ what the API needs
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from api.services import HealthCheck, Services
+from control.controller import Controller, ControllerConfig
+from control.database import Database, open_database
+from gateway import Catalogue, Channel, channel_filter, load_catalogue
+from gateway.clock import ScaledClock, WallClock, load_clock
+from gateway.credentials import CONTROL, INGEST
+from gateway.link import Link, LinkConfig
+from ingest.decode import BurstDecoder
+from ingest.devices import DeviceTable
+from ingest.feed import LiveFeed
+from ingest.journal import JournalConfig, SqliteJournal
+from ingest.judge import Judge
+from ingest.latest import LatestState
+from ingest.notes import Notes
+from ingest.pipeline import Ingest, IngestConfig
+from ingest.progress import Progress
+from ingest.quarantine import Quarantine, QuarantineConfig
+from ingest.sequences import Sequences
+from ingest.store.protocol import SeriesStore
+from tirta import __version__
+from tirta.brokers import Admission, open_broker
+from tirta.demo import DemoDevices, dawn_ms, prepare_demo
+from tirta.folder import DataFolder
+from tirta.metrics import Measured, make_registry
+from tirta.provisioning import DeviceProvisioner, known_devices
+from tirta.settings import Settings
+from tirta.stores import open_stores, restore_latest
+
+__all__ = ["House", "UpOptions", "assemble"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `tirta up` was told beyond the settings."""
+
+    demo: bool = False
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything that runs, for who serves it."""
+
+    services: Services
+    admission: Admission
+    control_link: Link
+    controller: Controller
+    demo: DemoDevices | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the rest stands on."""
+
+    settings: Settings
+    folder: DataFolder
+    clock: ScaledClock
+    database: Database
+    catalogue: Catalogue
+    devices: DeviceTable
+    latest: LatestState
+    feed: LiveFeed
+
+
+@asynccontextmanager
+async def assemble(
+    settings: Settings, options: UpOptions, folder: DataFolder, stopping: Callable[[], bool]
+) -> AsyncIterator[House]:
+    """Open every part; on leaving, drain and close them.
+
+    Raises
+    ------
+    InvalidSettings, BrokerMissing, BrokerFailed, StoreError, ControlError
+        A part cannot be opened; the message says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        ground = await _lay_ground(settings, options, folder, stack)
+        users = known_devices(ground.database, ground.catalogue, ground.devices)
+        admission = await stack.enter_async_context(open_broker(settings, folder, users))
+        demo = None
+        if options.demo:
+            demo = DemoDevices(folder)
+            stack.push_async_callback(demo.stop)
+            await demo.start(admission.url, options.speed)
+        yield await _furnish(ground, admission, demo, stopping, stack)
+
+
+async def _lay_ground(settings: Settings, options: UpOptions, folder: DataFolder, stack: AsyncExitStack) -> _Ground:
+    path = folder.file("clock.json")
+    fresh = not folder.file("control.db").exists()
+    # A fast demo begins at dawn, so that a whole day of watering and meals lies before whoever watches.
+    start_ms = dawn_ms(WallClock().now_ms()) if fresh and options.demo and options.speed > 1 else None
+    clock = load_clock(path, speed=options.speed, start_ms=start_ms)
+    catalogue = load_catalogue(settings.catalogue)
+    database = await asyncio.to_thread(open_database, settings.database or f"sqlite:///{folder.file('control.db')}")
+    stack.callback(database.close)
+    if options.demo:
+        prepare_demo(database, folder, clock.now_ms())
+    devices = DeviceTable()
+    return _Ground(settings, folder, clock, database, catalogue, devices, LatestState(devices, catalogue), LiveFeed())
+
+
+async def _furnish(
+    ground: _Ground, admission: Admission, demo: DemoDevices | None, stopping: Callable[[], bool], stack: AsyncExitStack
+) -> House:
+    settings, folder, devices = ground.settings, ground.folder, ground.devices
+    quarantine = Quarantine(QuarantineConfig(folder.file("quarantine.sqlite"), settings.quarantine_max_mib * 2**20))
+    stack.callback(quarantine.close)
+    stores = open_stores(settings, folder, devices, ground.catalogue, stack.callback)
+    if trouble := restore_latest(stores[0], devices, ground.latest, ground.clock.now_ms()):
+        logger.warning("latest values are not restored: %s", trouble, extra={"action": "latest_unknown"})
+    ingest_link = await stack.enter_async_context(_link(admission, INGEST, (Channel.TELEMETRY,)))
+    heard = (Channel.STATUS, Channel.ACK, Channel.REPORTED)
+    control_link = await stack.enter_async_context(_link(admission, CONTROL, heard))
+    sequences = Sequences()
+    journal = SqliteJournal(JournalConfig(folder.file("journal.sqlite"), settings.journal_max_mib * 2**20))
+    stack.callback(journal.close)
+    ingest = await stack.enter_async_context(_ingest(ground, ingest_link, journal, quarantine, stores, sequences, stack))
+    controller = Controller(
+        ground.database,
+        ground.latest,
+        control_link.publish,
+        ground.clock,
+        ground.feed,
+        ControllerConfig(),
+        connected=lambda: control_link.connected,
+    )
+    services = Services(
+        database=ground.database,
+        latest=ground.latest,
+        store=stores[0],
+        quarantine=quarantine,
+        controller=controller,
+        provisioner=DeviceProvisioner(ground.database, ground.catalogue, devices, admission),
+        feed=ground.feed,
+        clock=ground.clock,
+        catalogue=ground.catalogue,
+        health=_health(admission, control_link, ingest),
+        metrics=make_registry(Measured(ingest, controller, ingest_link, control_link, quarantine, journal, sequences)),
+        version=__version__,
+        stopping=stopping,
+    )
+    return House(services, admission, control_link, controller, demo)
+
+
+def _ingest(
+    ground: _Ground,
+    link: Link,
+    journal: SqliteJournal,
+    quarantine: Quarantine,
+    stores: Sequence[SeriesStore],
+    sequences: Sequences,
+    stack: AsyncExitStack,
+) -> Ingest:
+    progress = Progress(ground.folder.file("progress.sqlite"))
+    stack.callback(progress.close)
+    decoder = BurstDecoder(ground.devices, ground.catalogue)
+    judge = Judge(decoder, ground.devices, sequences, quarantine, ground.latest, progress)
+    notes = Notes(link, judge, ground.devices, ground.feed, ground.clock)
+    return Ingest(IngestConfig(), link=link, journal=journal, judge=judge, stores=stores, notes=notes, clock=ground.clock)
+
+
+def _link(admission: Admission, role: str, channels: tuple[Channel, ...]) -> Link:
+    login = admission.login or admission.roles[role]
+    config = LinkConfig(
+        admission.host,
+        admission.port,
+        login.username,
+        login.password,
+        role,
+        tuple((channel_filter(channel), 1) for channel in channels),
+        tls=admission.tls,
+        # Status and reported are retained: a platform that was away must see them again, not only what is new.
+        retained_on_reconnect=role == CONTROL,
+        backoff_max_s=5.0,
+    )
+    return Link(config, rng=random.Random())
+
+
+def _health(admission: Admission, control_link: Link, ingest: Ingest) -> Callable[[], tuple[HealthCheck, ...]]:
+    def check() -> tuple[HealthCheck, ...]:
+        problems = dict(ingest.problems)
+        if admission.state != "running":
+            problems["broker"] = admission.state
+        elif not control_link.connected:
+            problems.setdefault("broker", control_link.state)
+        names = ["broker", "journal", *(f"store {writer.name}" for writer in ingest.writers)]
+        return tuple(HealthCheck(name, name not in problems, problems.get(name, "")) for name in names)
+
+    return check

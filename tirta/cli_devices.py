@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tirta device …`: field devices and their credentials.
+
+While the service runs it is asked over HTTP, so that broker and ingest follow at once; while it is stopped the registry is
+written and the next start follows from it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from control import registry
+from control.records import ZoneSpec, ZoneType
+from gateway import Address, Kind, load_catalogue
+from gateway.credentials import hash_password, new_credential
+from tirta.cli_tokens import control_database
+from tirta.client import Client
+from tirta.errors import NotPossible
+from tirta.folder import DataFolder
+from tirta.options import CONFIG, DATA
+from tirta.settings import load_settings
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Field devices and their credentials.")
+
+DEVICE = Annotated[str, typer.Argument(metavar="SITE:DEVICE", help="For example taman-kota:bedeng-1.")]
+
+
+def _running(config: Path | None, data: Path | None) -> Client | None:
+    folder = DataFolder(load_settings(config, data=data).data)
+    if not folder.in_use:
+        return None
+    if not folder.file("ready.json").exists():
+        raise NotPossible("the service on this data folder is starting or stopping; try again in a moment")
+    return Client.from_ready_file(folder.file("ready.json"))
+
+
+def _address(text: str) -> Address:
+    site, colon, device = text.partition(":")
+    if not colon:
+        raise NotPossible(f"{text!r} is not SITE:DEVICE")
+    return Address(site, device)
+
+
+def _show_credential(username: str, password: str) -> None:
+    print(f"username  {username}\npassword  {password}\n(shown this once; the client id is the user name)")
+
+
+@app.command()
+def add(
+    device: DEVICE,
+    kind: Annotated[str, typer.Option(help="irrigation-controller, pond-feeder, weather-station, water-meter or your own.")],
+    title: Annotated[str | None, typer.Option(help="What people call it. [default: its name]")] = None,
+    zones: Annotated[int, typer.Option(min=1, max=64, help="How many beds or ponds it has.")] = 1,
+    timezone: Annotated[str, typer.Option(help="IANA zone of its site, where that is created with it.")] = "Asia/Makassar",
+    data: DATA = None,
+    config: CONFIG = None,
+) -> None:
+    """Add a device, and its site where it is new; print its credential, this once."""
+    address, title = _address(device), title or device.partition(":")[2]
+    catalogue = load_catalogue(load_settings(config, data=data).catalogue)
+    if kind not in catalogue.kinds:
+        raise NotPossible(f"there is no kind {kind!r}; kinds are {', '.join(sorted(catalogue.kinds))}")
+    specs = _zones(catalogue.kinds[kind], title, zones)
+    client = _running(config, data)
+    if client is not None:
+        with client:
+            if all(site["name"] != address.site for site in client.all("/api/v1/sites")):
+                client.post("/api/v1/sites", {"name": address.site, "title": address.site, "timezone": timezone})
+            zone_bodies = [{"zone": spec.number, "title": spec.title, "type": spec.type} for spec in specs]
+            body = {"site": address.site, "device": address.device, "kind": kind, "title": title, "zones": zone_bodies}
+            made = client.post("/api/v1/devices", body)["credential"]
+        _show_credential(made["username"], made["password"])
+        return
+    credential = new_credential(address.username)
+    hashed = hash_password(credential.password)
+    with control_database(config, data) as (database, now_ms), database.session() as session:
+        if all(site.name != address.site for site in registry.list_sites(session, limit=1000)[0]):
+            registry.create_site(session, address.site, address.site, timezone, now_ms=now_ms)
+        registry.create_device(session, address.site, address.device, kind, title, specs, hashed, now_ms=now_ms)
+    _show_credential(credential.username, credential.password)
+
+
+def _zones(kind: Kind, title: str, count: int) -> list[ZoneSpec]:
+    type_: ZoneType = "bed" if "irrigate" in kind.actions else "pond" if "feed" in kind.actions else "point"
+    return [ZoneSpec(number, title if count == 1 else f"{title} {number}", type_) for number in range(1, count + 1)]
+
+
+@app.command("list")
+def list_devices(data: DATA = None, config: CONFIG = None) -> None:
+    """List the devices."""
+    with control_database(config, data) as (database, _), database.reader() as session:
+        after: str | None = None
+        while True:
+            devices, after = registry.list_devices(session, limit=1000, after=after)
+            for device in devices:
+                state = "online" if device.online else "offline"
+                print(f"{device.key:<32} {device.kind:<24} {device.zones:>2} zones  {state}")
+            if after is None:
+                return
+
+
+@app.command()
+def rotate(device: DEVICE, data: DATA = None, config: CONFIG = None) -> None:
+    """Give a device a new credential, printed this once; the old one is refused at once."""
+    address = _address(device)
+    client = _running(config, data)
+    if client is not None:
+        with client:
+            made = client.post(f"/api/v1/devices/{address.key}/credential")
+        _show_credential(made["username"], made["password"])
+        return
+    credential = new_credential(address.username)
+    with control_database(config, data) as (database, _), database.session() as session:
+        registry.set_password_hash(session, address.key, hash_password(credential.password))
+    _show_credential(credential.username, credential.password)
+
+
+@app.command()
+def revoke(device: DEVICE, data: DATA = None, config: CONFIG = None) -> None:
+    """Put a device out: its credential ends, its schedules stop, its history stays."""
+    address = _address(device)
+    client = _running(config, data)
+    if client is not None:
+        with client:
+            client.delete(f"/api/v1/devices/{address.key}")
+    else:
+        with control_database(config, data) as (database, now_ms), database.session() as session:
+            registry.revoke_device(session, address.key, now_ms=now_ms)
+    print(f"{address.key} is revoked")

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tirta token …`: bearer tokens of the HTTP API. Works on the control database, whether or not the service runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from control import tokens
+from control.database import Database, open_database
+from gateway.clock import WallClock, read_clock
+from tirta.folder import DataFolder
+from tirta.options import CONFIG, DATA
+from tirta.settings import load_settings
+
+__all__ = ["app", "control_database"]
+
+app = typer.Typer(no_args_is_help=True, help="Bearer tokens of the HTTP API.")
+
+
+@contextmanager
+def control_database(config: Path | None, data: Path | None) -> Iterator[tuple[Database, int]]:
+    """Open the control database of an installation, with the time on its clock. [ms since the Unix epoch]"""
+    settings = load_settings(config, data=data)
+    folder = DataFolder(settings.data)
+    folder.open()
+    database = open_database(settings.database or f"sqlite:///{folder.file('control.db')}")
+    try:
+        yield database, (read_clock(folder.file("clock.json")) or WallClock()).now_ms()
+    finally:
+        database.close()
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whose or what it is for.")],
+    rights: Annotated[str, typer.Option(help="viewer reads; operator does everything.")] = "operator",
+    data: DATA = None,
+    config: CONFIG = None,
+) -> None:
+    """Create a token and print it, this once."""
+    with control_database(config, data) as (database, now_ms), database.session() as session:
+        text, _ = tokens.create(session, name, rights, now_ms=now_ms)
+    print(text)
+
+
+@app.command("list")
+def list_tokens(data: DATA = None, config: CONFIG = None) -> None:
+    """List the tokens that are valid; never their text."""
+    with control_database(config, data) as (database, _), database.reader() as session:
+        for token in tokens.list_tokens(session):
+            created = datetime.fromtimestamp(token.created_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            print(f"{token.name:<24} {token.rights:<10} created {created}")
+
+
+@app.command()
+def revoke(name: Annotated[str, typer.Argument(help="Its name.")], data: DATA = None, config: CONFIG = None) -> None:
+    """End a token; it is refused from now on."""
+    with control_database(config, data) as (database, now_ms), database.session() as session:
+        tokens.revoke(session, name, now_ms=now_ms)
+    print(f"{name} is revoked")

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of the service as a whole; the command line shows their text and ends with 1.
+
+TirtaError
+├── InvalidSettings      fix the input
+├── NotPossible          fix the input: what was asked does not go together
+└── ServiceAnswer        what the running service answered (status, detail)
+"""
+
+from __future__ import annotations
+
+__all__ = ["InvalidSettings", "NotPossible", "ServiceAnswer", "TirtaError"]
+
+
+class TirtaError(Exception):
+    """Tirta cannot do this."""
+
+
+class InvalidSettings(TirtaError):
+    """A setting cannot be taken."""
+
+
+class NotPossible(TirtaError):
+    """What was asked for does not go together."""
+
+
+class ServiceAnswer(TirtaError):
+    """The service answered with an error.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status; 0 when there was no answer.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status

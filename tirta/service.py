@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the whole service as one process, from the lock on its data folder to the last flush.
+
+Invariant: on SIGTERM it stops taking, drains, flushes and ends within ten seconds; after kill -9 the next start goes on from
+what is on disk, and takes over the broker and the demo's devices that kept running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from api.app import create_app
+from control import registry, tokens
+from control.errors import DatabaseUnavailable, NotFound
+from gateway.clock import Clock
+from gateway.link import Link
+from gateway.processes import write_private
+from ingest.feed import LiveFeed
+from tirta.assembly import House, UpOptions, assemble
+from tirta.folder import DataFolder
+from tirta.settings import Settings, split_host_port
+from tirta.web import listen, make_server, require_safe
+
+__all__ = ["Announcer", "Ready", "run_service"]
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = 1.0  # between attempts at a control database that does not take [s]
+_READY_TOKEN = "ready-file"  # noqa: S105 - the token's name
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how a listener on any address is reached from here
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where the service answers.
+
+    Attributes
+    ----------
+    token : str
+        Of the ready file: new at every start, with an operator's rights.
+    operator_token : str or None
+        The first operator's, at the first start only.
+    """
+
+    http: str
+    mqtt: str
+    token: str = field(repr=False)
+    operator_token: str | None = field(default=None, repr=False)
+
+
+class Announcer(Protocol):
+    """Shows a person at the terminal what goes on."""
+
+    def show_ready(self, ready: Ready, folder: Path, clock: Clock, zone: ZoneInfo | None) -> None:
+        """Everything answers; `zone` is that of the first site, where there is one."""
+
+    async def follow(self, feed: LiveFeed, clock: Clock) -> None:
+        """Show what happens, until cancelled."""
+
+
+async def run_service(settings: Settings, options: UpOptions, announcer: Announcer, ready_file: Path | None) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    ready_file : Path or None
+        Where, besides the data folder, it is written how the service is reached.
+
+    Raises
+    ------
+    FolderInUse, NotPossible
+        It cannot start here; and what `assemble` raises.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    host, port = split_host_port(settings.http)
+    require_safe("HTTP", host, behind_proxy=settings.behind_proxy)
+    if settings.broker.url is None:
+        require_safe("MQTT", split_host_port(settings.mqtt)[0], behind_proxy=settings.behind_proxy)
+    folder = DataFolder(settings.data)
+    with folder.locked(), closing(listen(host, port)) as listener:
+        async with assemble(settings, options, folder, stop.is_set) as house:
+            await _serve(house, listener, folder, announcer, ready_file, stop)
+
+
+async def _serve(
+    house: House,
+    listener: socket.socket,
+    folder: DataFolder,
+    announcer: Announcer,
+    ready_file: Path | None,
+    stop: asyncio.Event,
+) -> None:
+    """Answer over HTTP, say that all is ready, and stay until told to stop."""
+    host, port = listener.getsockname()[:2]
+    host = _ANY_ADDRESS.get(host, host)
+    server = make_server(create_app(house.services))
+    files = [folder.file("ready.json")] + ([ready_file] if ready_file else [])
+    async with asyncio.TaskGroup() as group:
+        endless = [
+            group.create_task(house.controller.run(), name="controller"),
+            group.create_task(_hear(house.control_link, house), name="control link"),
+            group.create_task(announcer.follow(house.services.feed, house.services.clock), name="live"),
+        ]
+        serving = group.create_task(server.serve(sockets=[listener]), name="http")
+        try:
+            await server.ready.wait()
+            ready = _make_tokens(house, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            for path in files:
+                write_private(path, json.dumps({"http": ready.http, "mqtt": ready.mqtt, "token": ready.token}) + "\n")
+            announcer.show_ready(ready, folder.path, house.services.clock, _first_zone(house))
+            await stop.wait()
+        finally:
+            stop.set()
+            for path in files:
+                path.unlink(missing_ok=True)
+            server.should_exit = True
+            for task in endless:
+                task.cancel()
+        if house.demo is not None:
+            await house.demo.stop()
+        await serving
+
+
+async def _hear(link: Link, house: House) -> None:
+    """Bring what devices say of themselves and of their acts to the controller, and acknowledge it after."""
+    async for burst in link.bursts():
+        retained = burst.retained or [False] * len(burst.topics)
+        messages = list(zip(burst.topics, burst.payloads, retained, strict=True))
+        while True:
+            try:
+                await house.controller.on_messages(messages)
+            except DatabaseUnavailable as exc:
+                logger.warning("devices' words wait: %s", exc, extra={"action": "settle_failed"})
+                await asyncio.sleep(_RETRY_S)
+            else:
+                break
+        link.acknowledge(burst)
+
+
+def _make_tokens(house: House, http: str) -> Ready:
+    now_ms = house.services.clock.now_ms()
+    operator = None
+    with house.services.database.session() as session:
+        if not tokens.list_tokens(session, revoked=True):
+            operator, _ = tokens.create(session, "operator", "operator", now_ms=now_ms)
+        with suppress(NotFound):
+            tokens.revoke(session, _READY_TOKEN, now_ms=now_ms)
+        token, _ = tokens.create(session, _READY_TOKEN, "operator", now_ms=now_ms)
+    return Ready(http, house.admission.url, token, operator)
+
+
+def _first_zone(house: House) -> ZoneInfo | None:
+    with house.services.database.reader() as session:
+        sites, _ = registry.list_sites(session, limit=1)
+    return ZoneInfo(sites[0].timezone) if sites else None
