@@ -27,7 +27,7 @@ class JournalError(IngestError):
 
 
 class Unavailable(JournalError):
-    """The journal's volume answers with an error; nothing is acknowledged until it recovers."""
+    """The volume of the journal, or of a file beside it, answers with an error; what waits for it is tried again."""
 
 
 class Full(JournalError):

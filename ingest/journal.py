@@ -4,25 +4,26 @@
 One row of SQLite a burst, WAL mode, `synchronous=FULL`: when `append` returns, the burst survives a power cut.
 Invariants: positions rise by one and are never used twice; a reader sees every position in order or learns of the Gap;
 only the process that claimed the journal last may append. Cursors live with the readers, never here.
+Positions have a hole only where `skip_to` made one.
 
 The protocol `Journal` is the seam for a replicated log; on one machine there is one partition, 0.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from ingest.bursts import StoredBurst, pack_burst, unpack_burst
 from ingest.errors import Fenced, Full, Gap, Unavailable
+from ingest.volume import connect, translated
 
 __all__ = ["Bounds", "Entry", "Fence", "Journal", "JournalConfig", "SqliteJournal"]
 
+_NAME: Final = "journal"
 _PAGE_BYTES: Final = 16384  # a burst is tens to hundreds of KiB: larger pages take a third less time than the default's
 _TRIM_ROWS: Final = 200  # deleted in one transaction, so that an append never waits long for a trim
 _SCHEMA: Final = """
@@ -114,10 +115,10 @@ class SqliteJournal:
         self._read_lock = threading.Lock()
         self._grown = threading.Condition()
         self._full = False
-        with _translated():
-            self._writer = _connect(config.path)
+        with translated(_NAME):
+            self._writer = connect(config.path, page_bytes=_PAGE_BYTES)
             self._writer.executescript(_SCHEMA)
-            self._reader = _connect(config.path)
+            self._reader = connect(config.path)
             self._measure()
 
     def _measure(self) -> None:
@@ -131,7 +132,7 @@ class SqliteJournal:
         self._size = size
 
     def claim(self, part: int, owner: str) -> Fence:
-        with self._write_lock, _translated(), self._writer:
+        with self._write_lock, translated(_NAME), self._writer:
             (epoch,) = self._writer.execute(
                 "insert into claim values (?, 1, ?) on conflict (part) do update set epoch = epoch + 1, owner = excluded.owner"
                 " returning epoch",
@@ -141,7 +142,7 @@ class SqliteJournal:
 
     def skip_to(self, position: int) -> None:
         """Use no position below `position` any more: a reader's cursor is ahead of a journal that was lost or put back."""
-        with self._write_lock, _translated(), self._writer:
+        with self._write_lock, translated(_NAME), self._writer:
             if position > self._end:
                 self._writer.execute("delete from sqlite_sequence where name = 'burst'")
                 self._writer.execute("insert into sqlite_sequence values ('burst', ?)", (position - 1,))
@@ -150,25 +151,26 @@ class SqliteJournal:
 
     def append(self, part: int, burst: StoredBurst, burst_id: str, fence: Fence) -> int:
         blob = pack_burst(burst)
-        self._check_room(len(blob))
         with self._write_lock:
-            with _translated(), self._writer:
-                (epoch,) = self._writer.execute("select epoch from claim where part = ?", (part,)).fetchone()
-                if epoch != fence.epoch:
+            with translated(_NAME), self._writer:
+                claimed = self._writer.execute("select epoch from claim where part = ?", (part,)).fetchone()
+                if claimed != (fence.epoch,):
                     raise Fenced
-                row = self._writer.execute(
-                    "insert into burst (burst_id, blob) values (?, ?) on conflict (burst_id) do nothing returning position",
-                    (burst_id, blob),
-                ).fetchone()
-                if row is None:  # sent again by a writer that did not hear of its success
-                    again = "select position from burst where burst_id = ?"
-                    return int(self._writer.execute(again, (burst_id,)).fetchone()[0])
-            position = int(row[0])
+                # Asked for first: an insert that SQLite then ignores would use up a position all the same.
+                known = self._writer.execute("select position from burst where burst_id = ?", (burst_id,)).fetchone()
+                if known is None:
+                    self._check_room(len(blob))
+                    insert = "insert into burst (burst_id, blob) values (?, ?) returning position"
+                    (position,) = self._writer.execute(insert, (burst_id, blob)).fetchone()
+            if known is not None:  # sent again by a writer that did not hear of its success; nor, perhaps, did we
+                with translated(_NAME):
+                    self._measure()
+                return int(known[0])
             self._end = position + 1
             self._size += len(blob)
         with self._grown:
             self._grown.notify_all()
-        return position
+        return int(position)
 
     def _check_room(self, wanted: int) -> None:
         bound = self._config.max_bytes
@@ -182,20 +184,28 @@ class SqliteJournal:
         del part
         with self._grown:
             self._grown.wait_for(lambda: position < self._end, timeout=wait)
-        if position < self._first:
-            raise Gap(position, self._first)
+        first, end = self._first, self._end
+        if position < first:
+            raise Gap(position, first)
         entries: list[Entry] = []
         size = 0
-        with self._read_lock, _translated():
-            rows = self._reader.execute("select position, blob from burst where position >= ? order by position", (position,))
+        query = "select position, blob from burst where position >= ? order by position"
+        with self._read_lock, translated(_NAME), closing(self._reader.execute(query, (position,))) as rows:
             for found, blob in rows:
                 size += len(blob)
                 if entries and size > max_bytes:
                     break
                 if found != position + len(entries):
-                    raise Gap(position + len(entries), found)
-                entries.append(Entry(found, unpack_burst(blob)))
-            rows.close()
+                    end = found
+                    break
+                try:
+                    entries.append(Entry(found, unpack_burst(blob)))
+                except Unavailable:
+                    if not entries:
+                        raise
+                    break  # what stands before it is whole
+        if not entries and position < end:
+            raise Gap(position, end)
         return entries
 
     def trim(self, part: int, upto: int) -> None:
@@ -205,7 +215,7 @@ class SqliteJournal:
             part_end = min(self._first + _TRIM_ROWS, upto)
             with self._write_lock:
                 self._first = part_end
-                with _translated(), self._writer:
+                with translated(_NAME), self._writer:
                     gone = self._writer.execute("delete from burst where position < ? returning length(blob)", (part_end,))
                     self._size -= sum(size for (size,) in gone.fetchall())
 
@@ -220,22 +230,3 @@ class SqliteJournal:
             self._reader.close()
         with self._write_lock:
             self._writer.close()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
-    connection.execute(f"pragma page_size = {_PAGE_BYTES}")
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    return connection
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as exc:
-        name = getattr(exc, "sqlite_errorname", "")
-        if name.startswith("SQLITE_FULL"):
-            raise Full("the journal's volume is full; make room on it") from exc
-        raise Unavailable(f"the journal's volume answers {name or type(exc).__name__}: {exc}") from exc
