@@ -12,10 +12,8 @@ import asyncio
 import contextlib
 import logging
 import random
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -24,119 +22,17 @@ import mqtt5
 from gateway.connection import Connection
 from gateway.errors import GatewayError, LinkLost, LinkRefused, LinkTakenOver, MalformedPacket
 from gateway.framing import Burst, Inbox
+from gateway.link_config import LinkConfig, LinkCounters, backoff_s
 
 __all__ = ["Link", "LinkConfig", "LinkCounters", "backoff_s"]
 
 logger = logging.getLogger(__name__)
 
-_MAX_RECEIVE_MAX = 65534  # 65535 is the default, is left off the wire, and mosquitto then keeps 20 in flight
 _CLOSE_TIMEOUT_S = 2.0
 # mosquitto before 2.0.15 closes a connection whose session is taken over without reason 142. So many connections in a row
 # that were greeted and then closed without a word, each so young, are another client with our id.
 _TAKEN_OVER_CLOSES = 3
 _TAKEN_OVER_YOUNG_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class LinkConfig:
-    """How to reach the broker, and the link's bounds.
-
-    Attributes
-    ----------
-    client_id : str
-        Equal to `username` with a broker that takes the user name as the client id.
-    subscriptions : tuple of (topic filter, QoS 0 or 1)
-        Asked for on each connection.
-    retained_on_reconnect : bool
-        Ask for all retained messages on each connection, not only where a subscription is new.
-    tls : ssl.SSLContext or None
-        None speaks plain TCP.
-    session_expiry_s : int
-        How long the broker keeps the session without us. [s]
-    keep_alive_s : int
-        A dead broker is found within one and a half of these. [s]
-    receive_max : int
-        Messages the broker may send before the first is acknowledged.
-    max_packet_size : int
-        A larger packet ends the connection. [bytes]
-    burst_bytes, burst_messages : int
-        Unread beyond this pauses the socket. [bytes, count]
-    read_bytes : int
-        Room for one socket read. [bytes]
-    backoff_min_s, backoff_max_s : float
-        Wait before the next attempt, jittered, doubling. [s]
-    connect_timeout_s : float
-        For address, TCP, TLS and the broker's greeting together. [s]
-    takeover_hold_s : float
-        How long to stand aside when another client seems to use the same id (a broker that says so by reason 142 ends
-        the reconnecting for good). [s]
-    publish_timeout_s : float
-        For one publish, its wait for room in flight included. [s]
-    max_inflight : int
-        QoS 1 publishes without an acknowledgement; further ones wait.
-    """
-
-    host: str
-    port: int
-    username: str
-    password: str = field(repr=False)
-    client_id: str
-    subscriptions: tuple[tuple[str, int], ...] = ()
-    retained_on_reconnect: bool = False
-    tls: ssl.SSLContext | None = None
-    session_expiry_s: int = 7 * 86400
-    keep_alive_s: int = 30
-    receive_max: int = _MAX_RECEIVE_MAX
-    max_packet_size: int = 2 * 1024 * 1024
-    burst_bytes: int = 4 * 1024 * 1024
-    burst_messages: int = 65536
-    read_bytes: int = 256 * 1024
-    backoff_min_s: float = 0.2
-    backoff_max_s: float = 30.0
-    connect_timeout_s: float = 10.0
-    takeover_hold_s: float = 600.0
-    publish_timeout_s: float = 30.0
-    max_inflight: int = 8192
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.receive_max <= _MAX_RECEIVE_MAX:
-            raise ValueError(f"receive_max is 1 to {_MAX_RECEIVE_MAX}, not {self.receive_max}")
-        if not 1 <= self.max_inflight <= _MAX_RECEIVE_MAX:
-            raise ValueError(f"max_inflight is 1 to {_MAX_RECEIVE_MAX}, not {self.max_inflight}")
-        if not 1 <= self.keep_alive_s <= 65535:
-            raise ValueError(f"keep_alive_s is 1 to 65535, not {self.keep_alive_s}")
-        for pattern, qos in self.subscriptions:
-            if qos not in (0, 1):
-                raise ValueError(f"subscription to {pattern!r}: QoS is 0 or 1, not {qos}")
-
-
-@dataclass(slots=True)
-class LinkCounters:
-    """What a link has done since it was made; only ever rising.
-
-    `received` and `bursts` count what the reader took, `published` what was acknowledged or, with QoS 0, written.
-    `sessions_lost` counts connections where the broker no longer had the session it had before: what was queued is gone.
-    """
-
-    received: int = 0
-    bursts: int = 0
-    acks_sent: int = 0
-    acks_dropped: int = 0
-    published: int = 0
-    connections: int = 0
-    sessions_lost: int = 0
-    malformed: int = 0
-
-    @property
-    def reconnects(self) -> int:
-        """Connections after the first."""
-        return max(0, self.connections - 1)
-
-
-def backoff_s(attempt: int, *, min_s: float, max_s: float, rng: random.Random) -> float:
-    """Choose the wait before attempt number `attempt` (from 1): up to doubling, fully jittered, in [min_s, max_s]."""
-    ceiling = min(max_s, min_s * 2.0 ** min(attempt, 30))
-    return rng.uniform(min_s, max(min_s, ceiling))
 
 
 class Link:
@@ -347,12 +243,34 @@ class Link:
 
     async def _connect_and_watch(self) -> None:
         """Live through one connection; always ends by raising why it ended."""
-        config = self.config
         while self._leftovers:
             self._state = "waiting until what arrived before is read"
             self._taken.clear()
             await self._taken.wait()
-        self._state = f"connecting to {config.host}:{config.port}"
+        connection, answer = await self._connect()
+        loop = asyncio.get_running_loop()
+        greeted_s = loop.time()
+        keep_alive_s = answer.server_keep_alive or self.config.keep_alive_s
+        watcher = asyncio.create_task(connection.watch(keep_alive_s), name="link keepalive")
+        try:
+            await self._on_greeted(connection, session_present=answer.session_present)
+            await watcher
+        except LinkRefused as exc:
+            connection.end(exc, mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION)
+            raise
+        finally:
+            watcher.cancel()
+        young = loop.time() - greeted_s < _TAKEN_OVER_YOUNG_S
+        self._silent_closes = self._silent_closes + 1 if young and connection.closed_silently else 0
+        if self._silent_closes >= _TAKEN_OVER_CLOSES:
+            raise LinkTakenOver
+        raise connection.reason
+
+    async def _connect(self) -> tuple[Connection, mqtt5.ConnAckPacket]:
+        """Make a connection and greet the broker, within connect_timeout_s."""
+        config = self.config
+        address = f"{config.host}:{config.port}"
+        self._state = f"connecting to {address}"
         self._number += 1
         connection = self._new_connection()
         try:
@@ -363,31 +281,15 @@ class Link:
                     )
                 except OSError as exc:
                     self._silent_closes = 0  # the broker itself is away
-                    raise LinkLost(f"cannot reach {config.host}:{config.port}: {exc}") from exc
+                    raise LinkLost(f"cannot reach {address}: {exc}") from exc
                 self._connection = connection
-                answer = await connection.open(self._greeting())
+                return connection, await connection.open(self._greeting())
         except TimeoutError as exc:
             connection.end(LinkLost("the broker does not answer"))
-            raise LinkLost(f"no answer from {config.host}:{config.port} within {config.connect_timeout_s:g} s") from exc
+            raise LinkLost(f"no answer from {address} within {config.connect_timeout_s:g} s") from exc
         except GatewayError as exc:
             connection.end(LinkLost(str(exc)))
             raise
-        keep_alive_s = answer.server_keep_alive or config.keep_alive_s
-        greeted_s = asyncio.get_running_loop().time()
-        watcher = asyncio.create_task(connection.watch(keep_alive_s), name="link keepalive")
-        try:
-            await self._on_greeted(connection, session_present=answer.session_present)
-            await watcher
-        except LinkRefused as exc:
-            connection.end(exc, mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION)
-            raise
-        finally:
-            watcher.cancel()
-        young = asyncio.get_running_loop().time() - greeted_s < _TAKEN_OVER_YOUNG_S
-        self._silent_closes = self._silent_closes + 1 if young and connection.closed_silently else 0
-        if self._silent_closes >= _TAKEN_OVER_CLOSES:
-            raise LinkTakenOver
-        raise connection.reason
 
     def _new_connection(self) -> Connection:
         config = self.config
