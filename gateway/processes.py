@@ -122,13 +122,18 @@ class DetachedProcess:
         finally:
             os.close(descriptor)
         self._child = child
-        record = _observe(child.pid)
-        if record is None:
-            self._reap()
-            raise ProcessLookupError(f"{command[0]} ended at once; see {log}")
-        if max_files is not None:
-            _raise_file_limit(child.pid, max_files)
-        write_private(self._file, json.dumps(asdict(record)))
+        try:
+            record = _observe(child.pid)
+            if record is None:
+                raise ProcessLookupError(f"{command[0]} ended at once; see {log}")
+            if max_files is not None:
+                _raise_file_limit(child.pid, max_files)
+            write_private(self._file, json.dumps(asdict(record)))
+        except BaseException:
+            child.kill()  # what has no record would never be found again
+            child.wait()
+            self._child = None
+            raise
         return record
 
     def signal(self, number: signal.Signals) -> bool:

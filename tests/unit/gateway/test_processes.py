@@ -84,3 +84,17 @@ def test_find_executable_looks_beside_the_path_too() -> None:
     assert found is not None
     assert subprocess.run([found, "-c", "exit 7"], check=False).returncode == 7
     assert find_executable("no-such-program-here") is None
+
+
+def test_start_that_cannot_keep_its_record_leaves_no_process_behind(tmp_path: Path) -> None:
+    (tmp_path / "record").mkdir()
+    (tmp_path / "record" / "in the way").touch()
+    pid_file = tmp_path / "pid"
+    with pytest.raises(OSError, match="record"):
+        DetachedProcess(tmp_path / "record").start(
+            ["/bin/sh", "-c", f"echo $$ > {pid_file}; exec /usr/bin/sleep 60"], log=tmp_path / "log"
+        )
+    if pid_file.exists() and pid_file.read_text():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid_file.read_text()), 0)
+    assert not (tmp_path / "record").is_file()
