@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from api.access import Caller
 from api.bodies import Body
 from api.instants import When, format_instant, optional_instant
-from api.names import DeviceId, RecordId, ZoneId, zone_in_body
+from api.names import DeviceId, RecordId, ZoneId, ZoneText, zone_in_body
 from api.pages import Listing, Page
 from api.problems import refusals
 from api.sentences import Sentence
@@ -44,7 +44,7 @@ class NewAct(Body):
         }
     )
 
-    zone: str = Field(description="Id of the zone.", max_length=150, examples=["taman-kota:bedeng-1:1"])
+    zone: ZoneText = Field(description="Id of the zone.", examples=["taman-kota:bedeng-1:1"])
     action: Literal["irrigate", "feed", "aerate"] = Field(description="What to do.", examples=["irrigate"])
     seconds: float | None = Field(default=None, gt=0, le=86400, description="How long. [s]", examples=[120.0])
     litres: float | None = Field(default=None, gt=0, le=1e6, description="How much water. [L]", examples=[None])
@@ -105,7 +105,7 @@ class ActDetail(ActAnswer):
 class ActFilter(Page):
     """Which acts are wanted."""
 
-    zone: str | None = Field(default=None, max_length=150, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+    zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
     state: str | None = Field(
         default=None,
         max_length=20,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.instants import When, format_instant
-from api.names import zone_in_body
+from api.names import ZoneText, zone_in_body
 from api.pages import Listing, NumberedPage
 from api.sentences import Sentence
 from api.services import Needs
@@ -41,7 +41,7 @@ class DecisionAnswer(BaseModel):
 class DecisionFilter(NumberedPage):
     """Which decisions are wanted."""
 
-    zone: str | None = Field(default=None, max_length=150, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+    zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
 
 
 @router.get("")

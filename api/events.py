@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import InvalidField, Unavailable
 from api.instants import optional_instant
-from api.names import parse_device_id, zone_in_body
+from api.names import ZoneText, parse_device_id, zone_in_body
 from api.services import Needs
 from ingest.feed import Event, Subscription, TooManySubscribers
 
@@ -33,7 +33,7 @@ class EventFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    zone: str | None = Field(default=None, max_length=150, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+    zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
     device: str | None = Field(
         default=None, max_length=130, description="Only of this device.", examples=["taman-kota:bedeng-1"]
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Depends, Path
+from pydantic import Field
 
 from api.errors import InvalidField, NotFound
 from gateway import Address
@@ -22,6 +23,7 @@ __all__ = [
     "SiteId",
     "ZoneId",
     "ZoneKey",
+    "ZoneText",
     "parse_device_id",
     "parse_zone_id",
     "record_number",
@@ -140,6 +142,9 @@ def _record(
         raise NotFound("There is nothing with this id.")
     return record
 
+
+ZoneText = Annotated[str, Field(max_length=150, json_schema_extra={"pattern": f"^{_NAME}:{_NAME}:{_ZONE_NUMBER}$"})]
+"""A zone's id in a body or a filter, to be read by `zone_in_body`, whose answer says more than a pattern's."""
 
 SiteId = Annotated[str, Depends(_site)]
 DeviceId = Annotated[Address, Depends(_device)]

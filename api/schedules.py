@@ -11,7 +11,7 @@ from pydantic.config import JsonDict
 
 from api.bodies import Body
 from api.instants import When, format_instant
-from api.names import RecordId, zone_in_body
+from api.names import RecordId, ZoneText, zone_in_body
 from api.pages import Listing, Page
 from api.problems import refusals
 from api.services import Needs
@@ -44,7 +44,7 @@ class NewSchedule(Body):
         }
     )
 
-    zone: str = Field(description="Id of the zone.", max_length=150, examples=["taman-kota:bedeng-1:1"])
+    zone: ZoneText = Field(description="Id of the zone.", examples=["taman-kota:bedeng-1:1"])
     enabled: bool = Field(default=True, description="Whether it is followed; a zone has one that is, at most.")
     definition: Definition = Field(description="What is to be done, and when.")
 
@@ -73,7 +73,7 @@ class ScheduleAnswer(BaseModel):
 class ScheduleFilter(Page):
     """Which schedules are wanted."""
 
-    zone: str | None = Field(default=None, max_length=150, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+    zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
 
 
 @router.get("")

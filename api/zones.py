@@ -6,7 +6,8 @@ A thousand zones are answered in one go: the answer is built of plain dictionari
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.bodies import Body, Title
+from api.errors import InvalidField
 from api.instants import When, format_instant
 from api.names import ZoneId
 from api.pages import Listing, Page
@@ -22,7 +24,9 @@ from api.problems import refusals
 from api.services import Needs, Services
 from control import registry
 from control.records import Zone, ZoneParameters
+from gateway import Catalogue
 from gateway.topics import NAME_PATTERN
+from ingest.latest import LatestState
 
 __all__ = ["NewParameters", "router"]
 
@@ -101,17 +105,23 @@ class ZoneFilter(Page):
         description="Only of this device: `{site}:{device}`.",
         examples=["taman-kota:bedeng-1"],
     )
+    quantities: str | None = Field(
+        default=None,
+        max_length=2_000,
+        description="Only the latest values of these quantities, comma between them; the fewer, the quicker.",
+        examples=["soil_moisture,flow"],
+    )
 
 
 @router.get("", response_model=Listing[ZoneAnswer])
 def list_zones(services: Needs, request: Annotated[ZoneFilter, Query()]) -> Response:
     """List zones with their latest values, in the order of their device and number."""
+    wanted = None if request.quantities is None else _names(request.quantities, services.catalogue)
     with services.database.reader() as session:
         zones, after = registry.list_zones(
             session, site=request.site, device=request.device, limit=request.limit, after=request.after
         )
-    now_ms = services.clock.now_ms()
-    return _encoded({"items": [_plain(zone, services, now_ms) for zone in zones], "next": after})
+    return _encoded({"items": _plain(zones, services, wanted), "next": after})
 
 
 @router.get("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
@@ -119,7 +129,7 @@ def show_zone(zone: ZoneId, services: Needs) -> Response:
     """Show one zone with its latest values."""
     with services.database.reader() as session:
         found = registry.get_zone(session, zone.key)
-    return _encoded(_plain(found, services, services.clock.now_ms()))
+    return _encoded(_plain([found], services)[0])
 
 
 @router.patch("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
@@ -127,7 +137,7 @@ async def change_zone(zone: ZoneId, body: ZoneChange, services: Needs) -> Respon
     """Change a zone's title, parameters or limits; its device is told the new limits."""
     changed = await run_in_threadpool(_change, zone.key, body, services)
     services.controller.wake()
-    return _encoded(_plain(changed, services, services.clock.now_ms()))
+    return _encoded(_plain([changed], services)[0])
 
 
 def _change(key: str, body: ZoneChange, services: Services) -> Zone:
@@ -137,27 +147,62 @@ def _change(key: str, body: ZoneChange, services: Services) -> Zone:
         return registry.change_zone(session, key, title=body.title, parameters=None if wanted == kept else wanted)
 
 
-def _plain(zone: Zone, services: Services, now_ms: int) -> dict[str, Any]:
-    quantities = services.catalogue.quantities
-    latest = {}
-    for name, (value, ts_ms) in services.latest.zone_values(zone.site, zone.device, zone.number).items():
-        quantity = quantities[name]
-        latest[name] = {
-            "value": bool(value) if quantity.boolean else value,
-            "unit": quantity.unit,
-            "at": format_instant(ts_ms),
-            "age_s": (now_ms - ts_ms) / 1000,
+def _names(text: str, catalogue: Catalogue) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in catalogue.quantities:
+            near = catalogue.suggest(name)
+            raise InvalidField(
+                "quantities", f"there is no quantity {name[:64]!r}" + (f": did you mean {near}?" if near else "")
+            )
+    return names
+
+
+def _plain(zones: Sequence[Zone], services: Services, wanted: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return zones as they are shown; of the quantities only those wanted, or all."""
+    now_ms, latest = services.clock.now_ms(), services.latest
+    if wanted is None:
+        found = [latest.zone_values(zone.site, zone.device, zone.number) for zone in zones]
+    else:
+        found = _gather(zones, latest, wanted)
+    return [
+        {
+            "id": zone.key,
+            "site": zone.site,
+            "device": zone.device,
+            "zone": zone.number,
+            "title": zone.title,
+            "type": zone.type,
+            "parameters": zone.parameters,  # the encoder takes the record as it is
+            "latest": _shown(values, services.catalogue, now_ms),
         }
-    return {
-        "id": zone.key,
-        "site": zone.site,
-        "device": zone.device,
-        "zone": zone.number,
-        "title": zone.title,
-        "type": zone.type,
-        "parameters": asdict(zone.parameters),
-        "latest": latest,
-    }
+        for zone, values in zip(zones, found, strict=True)
+    ]
+
+
+def _gather(zones: Sequence[Zone], latest: LatestState, wanted: Sequence[str]) -> list[dict[str, tuple[float, int]]]:
+    """Return the newest values of a few quantities of many zones: each quantity is one look into the arrays."""
+    keys = [(zone.site, zone.device, zone.number) for zone in zones]
+    found: list[dict[str, tuple[float, int]]] = [{} for _ in zones]
+    for name in wanted:
+        values, times = latest.gather(keys, name)
+        for row, value, ts_ms in zip(found, values.tolist(), times.tolist(), strict=True):
+            if ts_ms >= 0:
+                row[name] = (value, ts_ms)
+    return found
+
+
+def _shown(values: Mapping[str, tuple[float, int]], catalogue: Catalogue, now_ms: int) -> dict[str, Any]:
+    latest = {}
+    written: dict[int, tuple[str, float]] = {}  # the quantities of one record share their instant: it is written once
+    for name, (value, ts_ms) in values.items():
+        quantity = catalogue.quantities[name]
+        when = written.get(ts_ms)
+        if when is None:
+            when = written[ts_ms] = (format_instant(ts_ms), (now_ms - ts_ms) / 1000)
+        shown = bool(value) if quantity.boolean else value
+        latest[name] = {"value": shown, "unit": quantity.unit, "at": when[0], "age_s": when[1]}
+    return latest
 
 
 def _encoded(answer: object) -> Response:

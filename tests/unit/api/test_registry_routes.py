@@ -185,6 +185,18 @@ async def test_list_zones_fits_its_description(house: House, pilot: httpx2.Async
     assert [zone["id"] for zone in only] == ["taman-kota:kolam-1:1"]
 
 
+async def test_list_zones_with_some_quantities_shows_only_those(house: House, pilot: httpx2.AsyncClient) -> None:
+    house.measure("bedeng-1", [START_MS], soil_moisture=[0.31], valve_open=[1.0], flow=[2.0])
+    whole = (await pilot.get(ZONES)).json()["items"]
+    some = (await pilot.get(ZONES, params={"quantities": "valve_open, soil_moisture"})).json()["items"]
+    wrong = await pilot.get(ZONES, params={"quantities": "soil_moistur"})
+
+    assert some[0]["latest"] == {name: whole[0]["latest"][name] for name in ("valve_open", "soil_moisture")}
+    assert some[1]["latest"] == {}
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "quantities")
+    assert "soil_moisture" in wrong.json()["detail"]
+
+
 async def test_change_zone_changes_what_is_given_and_keeps_the_rest(pilot: httpx2.AsyncClient) -> None:
     before = (await pilot.get(f"{ZONES}/taman-kota:bedeng-1:1")).json()
     answer = await pilot.patch(f"{ZONES}/taman-kota:bedeng-1:1", json={"litres_day": 300, "title": "Depan"})
