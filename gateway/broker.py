@@ -238,9 +238,8 @@ class Broker:
         while True:
             await asyncio.sleep(_LOOK_S)
             if self._process.find() is not None:
-                if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
-                    self._rotate_log()
-                    self._process.signal(signal.SIGHUP)
+                if self._rotate_log():
+                    self._process.signal(signal.SIGHUP)  # opens its log anew
                 attempt = 0
                 if self._state != "running":  # it took long to load its queues
                     with contextlib.suppress(BrokerFailed):
@@ -258,7 +257,8 @@ class Broker:
         async with self._changing:
             try:
                 await self._start()
-            except (BrokerFailed, BrokerMissing) as exc:
+            except (BrokerFailed, BrokerMissing, OSError) as exc:  # a full disk too passes
+                self._state = str(exc)
                 logger.warning("the broker: %s", exc, extra={"action": "broker_failed"})
                 return
         self.restarts += 1
@@ -298,9 +298,13 @@ class Broker:
             write_private(remembered, f"{port}\n")
         return port
 
-    def _rotate_log(self) -> None:
-        if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
-            self._log.replace(self._log.with_suffix(".log.1"))
+    def _rotate_log(self) -> bool:
+        """Move a log that has grown too large aside; True when it did."""
+        with contextlib.suppress(OSError):
+            if self._log.stat().st_size > _LOG_LIMIT:
+                self._log.replace(self._log.with_suffix(".log.1"))
+                return True
+        return False
 
     def _last_words(self) -> str:
         try:

@@ -236,6 +236,16 @@ async def test_broker_on_a_port_in_use_fails_with_its_last_words(
                 pass
 
 
+async def test_broker_log_that_grew_too_large_is_moved_aside(config: BrokerConfig, users: dict[str, str]) -> None:
+    async with running(config, users) as broker:
+        log, old = config.folder / "mosquitto.log", config.folder / "mosquitto.log.1"
+        os.truncate(log, 9 * 1024 * 1024)
+        await until(lambda: old.exists() and log.exists())
+        await broker.set_users(users)
+        assert log.stat().st_size < 10_000
+        assert broker.restarts == 0
+
+
 async def test_external_broker_reloads_by_its_command_and_revokes(tmp_path: Path) -> None:
     with Mosquitto(tmp_path, devices=(DEVICE,)) as server:
         assert server.process is not None
