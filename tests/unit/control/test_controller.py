@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from control import decisions, ledger, registry, schedules
 from control.controller import Controller
@@ -20,6 +18,7 @@ from control.records import Act
 from control.sentences import sentences
 from gateway.clock import SteppedClock
 from gateway.errors import LinkLost
+from tests.unit.control.fakes import FixedLatest
 
 WATER: dict[str, Any] = {
     "type": "irrigation",
@@ -39,24 +38,6 @@ BED, POND = "pilot:garden:1", "pilot:pond:1"
 
 def at(text: str) -> int:
     return int(datetime.fromisoformat(f"2026-11-22T{text}:00+08:00").timestamp() * 1000)
-
-
-class FixedLatest:
-    """Latest values that a test sets."""
-
-    def __init__(self, clock: SteppedClock) -> None:
-        self.clock = clock
-        self.values: dict[tuple[tuple[str, str, int], str], float] = {}
-        self.age_s = 30.0
-
-    def zone_values(self, site: str, device: str, zone: int) -> Mapping[str, tuple[float, int]]:
-        ts_ms = self.clock.now_ms() - round(self.age_s * 1000)
-        return {name: (value, ts_ms) for (key, name), value in self.values.items() if key == (site, device, zone)}
-
-    def gather(self, keys: Sequence[tuple[str, str, int]], quantity: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        values = np.array([self.values.get((key, quantity), np.nan) for key in keys])
-        ts_ms = np.where(np.isnan(values), -1, self.clock.now_ms() - round(self.age_s * 1000))
-        return values, ts_ms.astype(np.int64)
 
 
 class Pilot:
