@@ -106,6 +106,12 @@ class ActFilter(Page):
     """Which acts are wanted."""
 
     zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+    device: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_-]{1,64}:[a-z0-9_-]{1,64}$",
+        description="Only of this device: `{site}:{device}`.",
+        examples=["taman-kota:bedeng-1"],
+    )
     state: str | None = Field(
         default=None,
         max_length=20,
@@ -120,7 +126,14 @@ def list_acts(services: Needs, request: Annotated[ActFilter, Query()]) -> Listin
     """List acts, the latest planned first."""
     zone = None if request.zone is None else zone_in_body("zone", request.zone).key
     with services.database.reader() as session:
-        acts, after = ledger.list_acts(session, zone_key=zone, state=request.state, limit=request.limit, after=request.after)
+        acts, after = ledger.list_acts(
+            session,
+            zone_key=zone,
+            device_key=request.device,
+            state=request.state,
+            limit=request.limit,
+            after=request.after,
+        )
     return Listing(items=[ActAnswer(**_plain(act)) for act in acts], next=after)
 
 

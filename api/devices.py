@@ -161,7 +161,13 @@ async def rotate_credential(device: DeviceId, services: Needs) -> Credential:
 async def revoke_device(device: DeviceId, services: Needs) -> None:
     """Revoke a device: its credential goes, its schedules stop, its history stays."""
     await run_in_threadpool(_revoke, device, services)
-    await services.provisioner.revoke(device)
+    try:
+        await services.provisioner.revoke(device)
+    except GatewayError as exc:
+        raise Unavailable(
+            f"{device.key} is revoked and what it sends is no longer taken, but the broker could not be told; "
+            "it shuts the device out once it answers again."
+        ) from exc
 
 
 def _create(body: NewDevice, services: Services) -> Device:

@@ -23,16 +23,26 @@ __all__ = ["HealthCheck", "Needs", "Provisioner", "Services", "kind_of"]
 
 
 class Provisioner(Protocol):
-    """Lets devices in at the broker: Tirta's own, or another's that is told by files and a command."""
+    """Lets devices in: at the broker (Tirta's own, or another's that is told by files and a command), and at ingest.
+
+    Every method raises `GatewayError` where the broker cannot be told; the registry is right all the same, so that telling
+    the broker of the whole registry, as at its next start, puts it right.
+    """
 
     async def provision(self, address: Address) -> str:
-        """Make the first credential of a device that is in the registry, let it in, and return the password."""
+        """Make the first credential of a device that is in the registry, keep its hash there, let the device in.
+
+        Returns
+        -------
+        str
+            The password, which is kept nowhere.
+        """
 
     async def rotate(self, address: Address) -> str:
         """Make a new credential, shut the old one out, and return the password."""
 
     async def revoke(self, address: Address) -> None:
-        """Shut a device out, end its session and forget what the broker kept for it."""
+        """Shut out a device that the registry has revoked, end its session and forget what the broker kept for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ async def test_request_act_again_with_the_same_key_makes_no_second_one(pilot: ht
 
     assert first.json() == again.json()
     assert other.status_code == 409
-    assert len((await pilot.get(ACTS)).json()["items"]) == 1
+    assert len((await pilot.get(ACTS, params={"device": "taman-kota:bedeng-1"})).json()["items"]) == 1
+    assert (await pilot.get(ACTS, params={"device": "taman-kota:kolam-1"})).json()["items"] == []
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,15 @@ async def test_revoke_device_shuts_it_out_and_hides_it(house: House, pilot: http
     assert (await pilot.delete(f"{DEVICES}/taman-kota:bedeng-1")).status_code == 404
 
 
+async def test_revoke_device_while_the_broker_is_away_says_what_stands(house: House, pilot: httpx2.AsyncClient) -> None:
+    house.provisioner.broken = True
+    answer = await pilot.delete(f"{DEVICES}/taman-kota:bedeng-1")
+
+    assert answer.status_code == 503
+    assert "is revoked" in answer.json()["detail"]
+    assert (await pilot.get(f"{DEVICES}/taman-kota:bedeng-1")).status_code == 404
+
+
 async def test_list_devices_of_a_site_leaves_out_the_others(pilot: httpx2.AsyncClient) -> None:
     assert len((await pilot.get(DEVICES, params={"site": "taman-kota"})).json()["items"]) == 2
     assert (await pilot.get(DEVICES, params={"site": "elsewhere"})).json() == {"items": [], "next": None}
