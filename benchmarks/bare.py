@@ -7,35 +7,35 @@ import asyncio
 import json
 import sys
 import time
+from typing import cast
 
 import mqtt5
 
 
 class Bare(asyncio.Protocol):
     def __init__(self, plan: dict[str, str]) -> None:
-        self.plan, self.buffer, self.count, self.done = plan, bytearray(), 0, asyncio.Event()
+        self.plan, self.rest, self.count, self.done = plan, b"", 0, asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         user, password = self.plan["user"], self.plan["password"].encode()
         connect = mqtt5.ConnectPacket(user, username=user, password=password, clean_start=True, receive_max=65534)
         topics = [mqtt5.TopicFilter("tirta/v1/+/+/telemetry", max_qos=mqtt5.QoS.AT_LEAST_ONCE)]
-        transport.write(connect.write() + mqtt5.SubscribePacket(1, topics).write())
+        self.transport.write(connect.write() + mqtt5.SubscribePacket(1, topics).write())
 
     def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        acks, at = [], 0
-        while True:
+        view, at, acks = memoryview(self.rest + data), 0, []
+        while at < len(view):
             try:
-                packet, size = mqtt5.read(memoryview(self.buffer)[at:])
+                packet, size = mqtt5.read(view[at:])
             except IndexError:
                 break
             at += size
             if isinstance(packet, mqtt5.PublishPacket):
-                acks.append(mqtt5.PubAckPacket(packet.packet_id).write())
+                acks.append(mqtt5.PubAckPacket(packet.packet_id or 0).write())
             elif isinstance(packet, mqtt5.SubAckPacket):
                 print("ready", flush=True)
-        del self.buffer[:at]
+        self.rest = bytes(view[at:])
         self.transport.write(b"".join(acks))
         self.count += len(acks)
         if self.count >= int(self.plan["messages"]):

@@ -49,7 +49,7 @@ class _Publisher(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         data = self._rest + data
         if not self.connected.done():
-            answer, size = mqtt5.read(bytearray(data))
+            answer, size = mqtt5.read(memoryview(data))
             assert isinstance(answer, mqtt5.ConnAckPacket), answer
             assert answer.reason_code == mqtt5.ConnAckReasonCode.SUCCESS, answer
             data = data[size:]

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+SHELL := /bin/sh
+BIN := .venv/bin
+ROOMS := api control gateway ingest rules simulators tirta
+DATA ?= data
+HTTP ?= 127.0.0.1:8080
+# Not 1883: on many machines another broker is there already.
+MQTT ?= 127.0.0.1:18830
+SPEED ?= 1
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run check test wheel lock format clean
+
+help:  ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## Make .venv with the locked packages, and get mosquitto
+	@scripts/setup
+
+run: setup  ## Start Tirta with a simulated pilot (DATA=, HTTP=, MQTT=, SPEED=)
+	@exec $(BIN)/tirta up --demo --data $(DATA) --http $(HTTP) --mqtt $(MQTT) --speed $(SPEED)
+
+check: setup  ## Lint, types, layers, formatting, locks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_locks.py
+
+test: setup  ## Run all tests (ARGS= for pytest)
+	@scripts/setup test
+	$(BIN)/python -m pytest $(ARGS)
+
+wheel: setup  ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+format: setup  ## Format and sort
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## Lock the dependencies anew, with hashes and without any index's address
+	$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev \
+	    -c requirements.lock -o requirements-dev.lock
+
+clean:  ## Remove what was built (not data/)
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
