@@ -9,7 +9,6 @@ store that is behind is fed the same rows as one that is ahead.
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -21,9 +20,11 @@ from numpy.typing import NDArray
 
 from gateway.topics import Address
 from ingest.sequences import BootState, DeviceState
+from ingest.volume import connect, translated
 
 __all__ = ["Progress"]
 
+_NAME: Final = "checkpoint"
 _SCHEMA: Final = """
 create table if not exists checkpoint (
     id       integer primary key check (id = 0),
@@ -50,25 +51,24 @@ class Progress:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = full")
-        self._db.executescript(_SCHEMA)
+        with translated(_NAME):
+            self._db = connect(path)
+            self._db.executescript(_SCHEMA)
 
     def position(self) -> int:
         """Return the last position that is decoded and accounted for; 0 at first."""
-        with self._lock:
+        with self._lock, translated(_NAME):
             return int(self._db.execute("select position from checkpoint").fetchone()[0])
 
     def states(self) -> list[tuple[Address, DeviceState]]:
         """Return what had come of each device at the checkpoint."""
-        with self._lock:
+        with self._lock, translated(_NAME):
             rows = self._db.execute("select site, device, state from sequence").fetchall()
         return [(Address(site, device), _parse_state(text)) for site, device, text in rows]
 
     def duplicates(self, start: int, end: int) -> dict[tuple[int, str], NDArray[np.int64]]:
         """Return (position, kind) -> places of the records that were duplicates, for positions in [start, end)."""
-        with self._lock:
+        with self._lock, translated(_NAME):
             rows = self._db.execute(
                 "select position, kind, places from duplicate where position >= ? and position < ?", (start, end)
             ).fetchall()
@@ -81,10 +81,13 @@ class Progress:
         duplicates: Mapping[tuple[int, str], NDArray[np.int64]],
         forget_below: int,
     ) -> None:
-        """Move the checkpoint, in one transaction; duplicates of positions below `forget_below` are no longer needed."""
+        """Move the checkpoint, in one transaction; duplicates of positions below `forget_below` are no longer needed.
+
+        Raises Full or Unavailable, and has then changed nothing.
+        """
         rows = [(address.site, address.device, _format_state(state)) for address, state in states]
         marks = [(at, kind, places.astype("<i8").tobytes()) for (at, kind), places in duplicates.items()]
-        with self._lock, self._db:
+        with self._lock, translated(_NAME), self._db:
             self._db.executemany("insert or replace into sequence values (?, ?, ?)", rows)
             self._db.executemany("insert or replace into duplicate values (?, ?, ?)", marks)
             self._db.execute("delete from duplicate where position < ?", (forget_below,))
@@ -97,13 +100,16 @@ class Progress:
 
 
 def _format_state(state: DeviceState) -> str:
-    boots = {boot: [part.high, part.missing] for boot, part in state.boots.items()}
+    boots = {boot: [part.high, part.missing, part.floor] for boot, part in state.boots.items()}
     recent = {zone: list(times) for zone, times in state.recent.items()}
     return json.dumps({"boots": boots, "lost": state.lost, "recent": recent}, separators=(",", ":"))
 
 
 def _parse_state(text: str) -> DeviceState:
     kept = json.loads(text)
-    boots = {int(boot): BootState(high, [(a, b) for a, b in missing]) for boot, (high, missing) in kept["boots"].items()}
+    boots = {
+        int(boot): BootState(high, [(a, b) for a, b in missing], floor)
+        for boot, (high, missing, floor) in kept["boots"].items()
+    }
     recent = {int(zone): OrderedDict.fromkeys(times) for zone, times in kept["recent"].items()}
     return DeviceState(boots, kept["lost"], recent)
