@@ -7,18 +7,20 @@ burst is decoded; the size stays under its bound, and what was dropped for it is
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ingest.volume import connect, translated
+
 __all__ = ["MAX_KEPT_PAYLOAD", "Quarantine", "QuarantineConfig", "QuarantinedRecord"]
 
 MAX_KEPT_PAYLOAD: Final = 4096  # of a larger payload only the beginning is kept [bytes]
-_OVERHEAD: Final = 300  # an entry's size besides its payload, roughly [bytes]
+_OVERHEAD: Final = 700  # an entry's size besides its payload and topic: its detail, names and numbers, at most [bytes]
 _COLUMNS: Final = "id, at_ms, topic, site, device, reason, detail, record, boot, seq, size, payload"
+_NAME: Final = "quarantine"
 _SCHEMA: Final = """
 create table if not exists record (
     id       integer primary key autoincrement,
@@ -87,14 +89,16 @@ class Quarantine:
     def __init__(self, config: QuarantineConfig) -> None:
         self._config = config
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(config.path, check_same_thread=False, timeout=5.0)
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = full")
-        self._db.executescript(_SCHEMA)
+        with translated(_NAME):
+            self._db = connect(config.path)
+            self._db.executescript(_SCHEMA)
 
     def keep(self, position: int, records: Iterable[tuple[int, QuarantinedRecord]]) -> None:
-        """Keep the rejected records of the burst at `position`; each with the number of its payload in the burst."""
-        with self._lock, self._db:
+        """Keep the rejected records of the burst at `position`; each with the number of its payload in the burst.
+
+        Raises Full or Unavailable, and has then kept nothing of it.
+        """
+        with self._lock, translated(_NAME), self._db:
             added = size = 0
             for place, r in records:
                 kept = r.payload[:MAX_KEPT_PAYLOAD]
@@ -105,14 +109,15 @@ class Quarantine:
                     (*head, r.boot, r.seq, r.size, kept),
                 )
                 added += done.rowcount
-                size += done.rowcount * (len(kept) + _OVERHEAD)
+                size += done.rowcount * (len(kept) + len(r.topic) + _OVERHEAD)
             self._count(kept=added, bytes=size)
             self._shrink()
 
     def _shrink(self) -> None:
-        while self.totals()["bytes"] > self._config.max_bytes:
+        while self._totals()["bytes"] > self._config.max_bytes:
+            oldest = "select id from record order by id limit 100"
             gone = self._db.execute(
-                "delete from record where id in (select id from record order by id limit 100) returning length(payload)"
+                f"delete from record where id in ({oldest}) returning length(payload) + length(topic)"  # noqa: S608 - ours
             ).fetchall()
             if not gone:
                 return
@@ -123,6 +128,10 @@ class Quarantine:
 
     def totals(self) -> dict[str, int]:
         """Return how many were ever `kept`, how many of them were `dropped` for the bound, and the `bytes` held."""
+        with self._lock, translated(_NAME):
+            return self._totals()
+
+    def _totals(self) -> dict[str, int]:
         return dict(self._db.execute("select name, value from total").fetchall())
 
     def list(
@@ -140,14 +149,14 @@ class Quarantine:
         clauses += ["id < :after"] if after is not None else []
         where = f"where {' and '.join(clauses)}" if clauses else ""
         query = f"select {_COLUMNS} from record {where} order by id desc limit :limit"  # noqa: S608 - names are ours
-        with self._lock:
+        with self._lock, translated(_NAME):
             rows = self._db.execute(query, {**wanted, "after": after, "limit": limit + 1}).fetchall()
         items = [_record(row) for row in rows[:limit]]
         return items, items[-1].id if len(rows) > limit else None
 
     def get(self, record_id: int) -> QuarantinedRecord | None:
         """Return one record, or None."""
-        with self._lock:
+        with self._lock, translated(_NAME):
             row = self._db.execute(f"select {_COLUMNS} from record where id = ?", (record_id,)).fetchone()  # noqa: S608
         return _record(row) if row else None
 
