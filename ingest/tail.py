@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from itertools import islice
 from typing import Final
 
 from ingest.decode import DecodedBurst
@@ -40,9 +41,12 @@ class DecodedTail:
         return self._closed
 
     def append(self, bursts: list[DecodedBurst]) -> None:
-        """Add the next bursts and let the oldest go past the bound."""
+        """Add the next bursts and let the oldest go past the bound; behind a hole in the journal begin anew."""
         with self._changed:
             for burst in bursts:
+                if burst.position != self._end:
+                    self._bursts.clear()
+                    self._rows = 0
                 self._bursts.append(burst)
                 self._rows += _count(burst)
                 self._end = burst.position + 1
@@ -61,7 +65,7 @@ class DecodedTail:
             found: list[DecodedBurst] = []
             rows = 0
             skip = position - self._bursts[0].position
-            for burst in list(self._bursts)[skip:]:
+            for burst in islice(self._bursts, skip, None):
                 found.append(burst)
                 rows += _count(burst)
                 if rows >= max_rows:
