@@ -16,7 +16,7 @@ from tirta import __version__
 from tirta.cli_devices import app as devices_app
 from tirta.cli_tokens import app as tokens_app
 from tirta.options import CONFIG, DATA
-from tirta.settings import load_settings
+from tirta.settings import load_settings, split_host_port
 
 __all__ = ["main"]
 
@@ -69,11 +69,33 @@ def up(
 @app.command()
 def init(
     env: Annotated[Path, typer.Option(metavar="FILE", help="File to write; an existing one is kept as it is.")] = Path(".env"),
+    broker: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write instead the folder of a mosquitto beside Tirta; users in it are kept."),
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where that mosquitto is to listen; goes with --broker.")
+    ] = "127.0.0.1:1883",
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="Allow it an address beyond loopback: a private network is before it.")
+    ] = False,
 ) -> None:
-    """Write the secrets that docker-compose.yml needs into an .env file (mode 0600)."""
-    from tirta.initialise import write_env
+    """Write the secrets that docker-compose.yml needs into an .env file (mode 0600).
 
-    print(write_env(env))
+    With --broker: write what a mosquitto that is not started by Tirta needs for its start.
+    """
+    from tirta.initialise import write_broker, write_env
+    from tirta.web import require_safe
+
+    if broker is None:
+        print(write_env(env))
+        return
+    try:
+        host, port = split_host_port(listen)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--listen") from exc
+    require_safe("mosquitto", host, behind_proxy=behind_proxy)
+    print(write_broker(broker, host, port))
 
 
 @app.command()
