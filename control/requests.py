@@ -8,6 +8,7 @@ one act in a zone at a time. The same idempotency key never makes a second act.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import select
@@ -64,32 +65,19 @@ def request_act(
     Conflict
         The zone is busy or unsettled, the day's budget does not hold it, or the key was used for something else.
     """
-    zone = get_zone(session, zone_key)
-    if action not in ACTIONS:
-        raise Invalid("action", f"one of {', '.join(ACTIONS)}")
-    if ACTIONS[action] != zone.type:
-        raise Invalid("action", f"zone {zone_key} is a {zone.type}; {action} is for a {ACTIONS[action]}")
+    zone = _zone_for(session, zone_key, action)
     key = _stored_key(actor, idempotency_key)
     limits = _limits(session, zone)
     wanted = _amounts(action, limits, seconds, litres, grams)
     known = None if key is None else session.scalar(select(ActRow).where(ActRow.idempotency_key == key))
     if known is not None:
-        same = (known.zone_key, known.action, known.seconds, known.litres, known.grams) == (zone_key, action, *wanted)
-        if not same:
+        if (known.zone_key, known.action, known.seconds, known.litres, known.grams) != (zone_key, action, *wanted):
             raise Conflict("this Idempotency-Key was used for another act; take a new one")
         return act_record(known), False
     _check_load(session, zone, limits, wanted[1], wanted[2], now_ms)
     run_s = wanted[0] if wanted[0] is not None else (wanted[2] or 0.0) / (limits.grams_per_s or 1.0)
-    order = Order(
-        device_key=zone.device_key,
-        zone_key=zone_key,
-        action=action,
-        origin="manual",
-        version=0,
-        actor=actor,
-        planned_ms=now_ms,
-        issued_ms=now_ms,
-        expires_ms=now_ms + EXPIRES_MS,
+    order = replace(
+        _order(zone.device_key, zone_key, action, actor, now_ms),
         seconds=wanted[0],
         litres=wanted[1],
         grams=wanted[2],
@@ -114,10 +102,24 @@ def request_stop(session: Session, key: str, *, actor: str, now_ms: int) -> tupl
         for row in session.scalars(query).all()
         if row.state != "unknown" and step(session, row, "cancelled", "stopped before it was handed over", actor, now_ms)
     ]
-    order = Order(
+    order = _order(device_key, None if zone is None else zone.key, "stop", actor, now_ms)
+    return plan_act(session, new_id(now_ms), order, cause="asked for by hand")[0], cancelled
+
+
+def _zone_for(session: Session, zone_key: str, action: str) -> Zone:
+    zone = get_zone(session, zone_key)
+    if action not in ACTIONS:
+        raise Invalid("action", f"one of {', '.join(ACTIONS)}")
+    if ACTIONS[action] != zone.type:
+        raise Invalid("action", f"zone {zone_key} is a {zone.type}; {action} is for a {ACTIONS[action]}")
+    return zone
+
+
+def _order(device_key: str, zone_key: str | None, action: str, actor: str, now_ms: int) -> Order:
+    return Order(
         device_key=device_key,
-        zone_key=None if zone is None else zone.key,
-        action="stop",
+        zone_key=zone_key,
+        action=action,
         origin="manual",
         version=0,
         actor=actor,
@@ -125,7 +127,6 @@ def request_stop(session: Session, key: str, *, actor: str, now_ms: int) -> tupl
         issued_ms=now_ms,
         expires_ms=now_ms + EXPIRES_MS,
     )
-    return plan_act(session, new_id(now_ms), order, cause="asked for by hand")[0], cancelled
 
 
 def _stored_key(actor: str, key: str | None) -> str | None:

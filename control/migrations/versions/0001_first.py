@@ -14,12 +14,19 @@ depends_on = None
 
 def upgrade() -> None:
     """Create every table."""
-    _registry()
-    _acts()
-    _controller()
+    _site()
+    _device()
+    _zone()
+    _schedule()
+    _token()
+    _act()
+    _act_transition()
+    _controller_state()
+    _decision()
+    _zone_state()
 
 
-def _registry() -> None:
+def _site() -> None:
     op.create_table(
         "site",
         sa.Column("name", sa.String(), nullable=False),
@@ -28,18 +35,9 @@ def _registry() -> None:
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_site")),
     )
-    op.create_table(
-        "token",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("rights", sa.String(), nullable=False),
-        sa.Column("digest", sa.String(), nullable=False),
-        sa.Column("created_ms", sa.BigInteger(), nullable=False),
-        sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_token")),
-        sa.UniqueConstraint("digest", name=op.f("uq_token_digest")),
-    )
-    op.create_index(op.f("ix_token_name"), "token", ["name"], unique=False)
+
+
+def _device() -> None:
     op.create_table(
         "device",
         sa.Column("key", sa.String(), nullable=False),
@@ -64,6 +62,9 @@ def _registry() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_device")),
     )
     op.create_index(op.f("ix_device_site"), "device", ["site"], unique=False)
+
+
+def _zone() -> None:
     op.create_table(
         "zone",
         sa.Column("key", sa.String(), nullable=False),
@@ -82,6 +83,9 @@ def _registry() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_zone")),
         sa.UniqueConstraint("device_key", "number", name=op.f("uq_zone_device_key_number")),
     )
+
+
+def _schedule() -> None:
     op.create_table(
         "schedule",
         sa.Column("id", sa.String(), nullable=False),
@@ -103,7 +107,22 @@ def _registry() -> None:
     )
 
 
-def _acts() -> None:
+def _token() -> None:
+    op.create_table(
+        "token",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("rights", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_token")),
+        sa.UniqueConstraint("digest", name=op.f("uq_token_digest")),
+    )
+    op.create_index(op.f("ix_token_name"), "token", ["name"], unique=False)
+
+
+def _act() -> None:
     op.create_table(
         "act",
         sa.Column("id", sa.String(), nullable=False),
@@ -141,6 +160,9 @@ def _acts() -> None:
     op.create_index("ix_act_open", "act", ["state"], sqlite_where=is_open, postgresql_where=is_open)
     op.create_index(op.f("ix_act_planned_ms"), "act", ["planned_ms"], unique=False)
     op.create_index(op.f("ix_act_zone_key_planned_ms"), "act", ["zone_key", "planned_ms"], unique=False)
+
+
+def _act_transition() -> None:
     op.create_table(
         "act_transition",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -156,13 +178,16 @@ def _acts() -> None:
     op.create_index(op.f("ix_act_transition_act_id"), "act_transition", ["act_id"], unique=False)
 
 
-def _controller() -> None:
+def _controller_state() -> None:
     op.create_table(
         "controller_state",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("last_tick_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_controller_state")),
     )
+
+
+def _decision() -> None:
     op.create_table(
         "decision",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -178,6 +203,9 @@ def _controller() -> None:
     )
     op.create_index(op.f("ix_decision_at_ms"), "decision", ["at_ms"], unique=False)
     op.create_index(op.f("ix_decision_zone_key_id"), "decision", ["zone_key", "id"], unique=False)
+
+
+def _zone_state() -> None:
     op.create_table(
         "zone_state",
         sa.Column("zone_key", sa.String(), nullable=False),
