@@ -79,6 +79,7 @@ class Shell:
     _queue: collections.deque[Outgoing] = field(default_factory=lambda: collections.deque(maxlen=OUTGOING))
     _online: bool = False
     _failed: bool = False
+    _stopping: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)  # something is to be sent
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)  # the next tick may be due sooner than was thought
 
@@ -89,11 +90,19 @@ class Shell:
 
     async def run(self) -> None:
         """Tick and talk until cancelled; then end what runs and say so."""
+        loops = [
+            asyncio.create_task(self._tick(), name=f"tick {self.address.key}"),
+            asyncio.create_task(self._stay_connected(), name=f"connect {self.address.key}"),
+        ]
         try:
-            async with asyncio.TaskGroup() as loops:
-                loops.create_task(self._tick(), name=f"tick {self.address.key}")
-                loops.create_task(self._stay_connected(), name=f"connect {self.address.key}")
+            done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+            for loop in done:
+                loop.result()  # neither ends by itself but by an error
         finally:
+            self._stopping = True
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
             # Without a connection there was nobody to say goodbye to, but what runs must end, and be known to have.
             self.device.shut_down(self.clock.now_ms())
 
@@ -118,6 +127,7 @@ class Shell:
                 await self._talk()
             except* (aiomqtt.MqttError, OSError) as group:
                 self._lost(group)
+            self._heed_stop()
             # A connection that held for a while was a good one: begin with a short wait again.
             attempt = 0 if asyncio.get_running_loop().time() - began > LONGEST_WAIT_S else min(attempt + 1, 16)
             wait_s = min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S)
@@ -138,6 +148,7 @@ class Shell:
         async with self._client() as client:
             channels = [(build_topic(self.address, channel), 1) for channel in TO_DEVICE]
             await client.subscribe(channels)
+            self._heed_stop()
             self._queue.clear()
             self._push(self.device.connected(self.clock.now_ms()))
             if self._failed:
@@ -167,12 +178,14 @@ class Shell:
             self._wake.clear()
             while self._queue:
                 await self._publish(client, self._queue.popleft())
+                _heed_cancellation()
             batch = self.device.next_batch()
             if batch is None:
                 await self._wake.wait()
             else:
                 await client.publish(build_topic(self.address, Channel.TELEMETRY), batch.payload, qos=1)
                 self.device.acknowledge(batch)
+                _heed_cancellation()
 
     async def _publish(self, client: aiomqtt.Client, outgoing: Outgoing) -> None:
         topic = build_topic(self.address, outgoing.channel)
@@ -218,3 +231,20 @@ class Shell:
     def _tell(self, what: What) -> None:
         if self.watch is not None:
             self.watch(Event(self.address, self.clock.now_ms(), what))
+
+    def _heed_stop(self) -> None:
+        # An error of the link while it closes takes the place of a cancellation, and Task.cancelling() can not be asked:
+        # a task group that ends with errors leaves it raised in Python 3.11 and 3.12.
+        if self._stopping:
+            raise asyncio.CancelledError
+
+
+def _heed_cancellation() -> None:
+    """Go on with a cancellation that was lost on the way.
+
+    Before Python 3.12 `asyncio.wait_for`, in which aiomqtt waits for the broker, forgets a cancellation that comes in the same
+    turn of the loop as the answer (python/cpython issue 86296).
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,11 +19,14 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from gateway.clock import Clock, ScaledClock
+from gateway.clock import Clock, ScaledClock, SteppedClock
 from gateway.credentials import CONTROL, INGEST, new_credential
+from gateway.messages import Amount
 from gateway.topics import Address
-from simulators import BrokerAddress, MemoryInUse, load_scenario, run
-from tests.servers.mosquitto import Mosquitto
+from simulators import BrokerAddress, MemoryInUse, build_device, load_scenario, run
+from simulators.memory import open_storage
+from simulators.shell import Shell
+from tests.servers.mosquitto import Mosquitto, free_port
 
 GARDEN, POND = Address("pilot", "garden"), Address("pilot", "pond")
 START_MS = 1_795_294_800_000
@@ -32,6 +36,7 @@ _CHILD = """
 import asyncio, json, sys
 from pathlib import Path
 from gateway.clock import ScaledClock
+from gateway.messages import Amount
 from gateway.topics import Address
 from simulators import BrokerAddress, load_scenario, run
 told = json.loads(sys.stdin.read())
@@ -195,6 +200,44 @@ async def test_run_over_the_sudden_death_of_the_broker_sends_again_what_was_not_
         seqs = [record["seq"] for record in platform.records(address)]
         assert seqs == list(range(5, 5 + len(seqs)))
         assert platform.messages(address, "status")[0]["oldest"] == {"boot": 1, "seq": 5}
+
+
+async def test_run_with_broker_and_platform_dead_closes_the_valve_in_time_and_says_so_later(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    async with Fleet(broker, tmp_path / "state") as fleet:
+        async with platform.listen():
+            await platform.until(lambda: platform.messages(GARDEN, "status"))
+            command = fleet.command("a", 1, "irrigate", amount={"litres": 9000.0}, max_seconds=900)
+            await platform.say(GARDEN, "command", command)
+            await platform.until(lambda: acts(tmp_path / "state", GARDEN))
+        broker.stop(signal.SIGKILL)
+        await platform.until(lambda: len(acts(tmp_path / "state", GARDEN)) == 2)
+        broker.start()
+        async with platform.listen():
+            await platform.until(lambda: platform.final("a"))
+    begin, end = acts(tmp_path / "state", GARDEN)
+    assert (begin["event"], end["event"], end["seconds"]) == ("begin", "end", 900.0)
+    assert end["ts"] - begin["ts"] == 900_000
+    assert platform.final("a")[0] == ("done", "max-seconds")
+
+
+async def test_shell_stopped_without_a_broker_still_ends_what_runs(tmp_path: Path) -> None:
+    (site,) = load_scenario("demo").sites
+    device = build_device(site, site.devices[0], open_storage(None), START_MS, seed=1)
+    device.press("irrigate", 1, Amount(seconds=60), 60, START_MS)
+    clock = SteppedClock(START_MS)
+    shell = Shell(device, BrokerAddress("127.0.0.1", free_port()), "x", clock, random.Random(1))
+    task = asyncio.create_task(shell.run())
+    await asyncio.sleep(0.2)
+    await clock.advance(10.0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    entry = device.ledger.find("local-1-1")
+    assert entry is not None
+    assert (entry.state, entry.reason, entry.result) == ("done", "stopped", Amount(seconds=10.0, litres=2.0))
 
 
 async def test_run_killed_within_a_meal_remembers_it_and_does_not_feed_again(broker: Mosquitto, tmp_path: Path) -> None:
