@@ -31,6 +31,9 @@ _INGEST: Final = {
 }
 
 
+_CONTROL_GAUGES: Final = ("tick_ms", "zones")  # of the last tick; the others only rise
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The parts whose counters are shown."""
@@ -69,9 +72,9 @@ class _Reader(Collector):
         yield from self._stores()
         yield from self._links()
         for item in fields(measured.controller.counters):
+            family = GaugeMetricFamily if item.name in _CONTROL_GAUGES else CounterMetricFamily
             value = getattr(measured.controller.counters, item.name)
-            if isinstance(value, (int, float)):
-                yield CounterMetricFamily(f"tirta_control_{item.name}", f"Controller: {item.name}.", value=value)
+            yield family(f"tirta_control_{item.name}", f"Controller: {item.name.replace('_', ' ')}.", value=value)
 
     def _stores(self) -> Iterator[Metric]:
         rows = CounterMetricFamily("tirta_store_rows", "Rows written to a store.", labels=["store"])

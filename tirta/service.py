@@ -8,6 +8,7 @@ what is on disk, and takes over the broker and the demo's devices that kept runn
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -115,6 +116,9 @@ async def _serve(
         serving = group.create_task(server.serve(sockets=[listener]), name="http")
         try:
             await server.ready.wait()
+            # What is here now stays: the collector need not look through it again at every full pass.
+            gc.collect()
+            gc.freeze()
             ready = _make_tokens(house, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
             for path in files:
                 write_private(path, json.dumps({"http": ready.http, "mqtt": ready.mqtt, "token": ready.token}) + "\n")
