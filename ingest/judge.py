@@ -17,6 +17,7 @@ from gateway.topics import Address
 from ingest.bursts import StoredBurst
 from ingest.decode import BurstDecoder, DecodedBurst, Reject
 from ingest.devices import DeviceTable
+from ingest.errors import JournalError
 from ingest.journal import Entry
 from ingest.latest import LatestState
 from ingest.progress import Progress
@@ -63,7 +64,15 @@ class Judge:
                 sequences.restore(index, state)
 
     def judge(self, entries: Iterable[Entry]) -> Judged:
-        """Decide about the next entries of the journal."""
+        """Decide about the next entries of the journal.
+
+        Where the quarantine's volume fails, what was decided before is the answer and `position` stands before the rest.
+
+        Raises
+        ------
+        Full, Unavailable
+            It failed at the first of them already; nothing was decided.
+        """
         bursts: list[DecodedBurst] = []
         senders: set[tuple[int, int]] = set()
         errors: list[tuple[int, Reject]] = []
@@ -71,7 +80,15 @@ class Judge:
         for entry in entries:
             decoded = self._decoder.decode(entry.position, entry.burst)
             if decoded.rejects:
-                self._keep(entry.burst, decoded)
+                try:
+                    self._keep(entry.burst, decoded)
+                except JournalError:
+                    if not bursts:
+                        raise
+                    break
+                senders |= {
+                    (r.device, r.boot) for r in decoded.rejects if r.device is not None and NOT_GIVEN not in (r.boot, r.seq)
+                }
                 errors += [(reject.device, reject) for reject in decoded.rejects if reject.device is not None]
             for part in decoded.rows:
                 senders |= _senders(part)  # also of records sent again: their device has not heard that they are stored
@@ -92,13 +109,12 @@ class Judge:
         return keep_rows(rows, new)
 
     def _keep(self, burst: StoredBurst, decoded: DecodedBurst) -> None:
-        records = []
+        # First on the disk, for that can fail; noting the numbers can not.
+        self._quarantine.keep(decoded.position, [(r.payload, self._record(burst, r)) for r in decoded.rejects])
         for reject in decoded.rejects:
             if reject.device is not None and reject.boot != NOT_GIVEN and reject.seq != NOT_GIVEN:
                 # A numbered record in quarantine has arrived: it is no gap, and the device may forget it.
                 self._sequences.take_one(reject.device, reject.boot, reject.seq)
-            records.append((reject.payload, self._record(burst, reject)))
-        self._quarantine.keep(decoded.position, records)
 
     def _record(self, burst: StoredBurst, reject: Reject) -> QuarantinedRecord:
         topic, payload = burst.topics[reject.payload], burst.payloads[reject.payload]
@@ -123,21 +139,34 @@ class Judge:
         bursts = []
         for entry in entries:
             decoded = self._decoder.decode(entry.position, entry.burst)
-            marks = self._progress.duplicates(entry.position, entry.position + 1) | {
-                key: places for key, places in list(self._duplicates.items()) if key[0] == entry.position
-            }
             rows = []
             for part in decoded.rows:
-                places = marks.get((entry.position, part.kind))
+                places = self._places_of_duplicates(entry.position, part.kind)
                 rows.append(part if places is None else keep_rows(part, ~np.isin(part.place, places)))
             bursts.append(replace(decoded, rows=tuple(part for part in rows if len(part))))
         return bursts
 
+    def _places_of_duplicates(self, position: int, kind: str) -> NDArray[np.int64] | None:
+        # Memory first: a checkpoint made meanwhile takes them from here only when it has them on the disk.
+        places = self._duplicates.get((position, kind))
+        return places if places is not None else self._progress.duplicates(position, position + 1).get((position, kind))
+
     def checkpoint(self, forget_below: int) -> int:
-        """Make what was decided durable and return its position; `forget_below` is the slowest reader's next position."""
+        """Make what was decided durable and return its position; `forget_below` is the slowest reader's next position.
+
+        Raises
+        ------
+        Full, Unavailable
+            It could not be kept; the next one takes everything in.
+        """
         duplicates = dict(self._duplicates)
-        states = [(self._devices.address(index), state) for index, state in self._sequences.take_changed()]
-        self._progress.save(self.position, states, duplicates, forget_below)
+        changed = self._sequences.take_changed()
+        states = [(self._devices.address(index), state) for index, state in changed]
+        try:
+            self._progress.save(self.position, states, duplicates, forget_below)
+        except JournalError:
+            self._sequences.mark_changed(index for index, _ in changed)
+            raise
         for key in duplicates:
             del self._duplicates[key]
         return self.position

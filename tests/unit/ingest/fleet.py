@@ -13,7 +13,7 @@ from ingest.bursts import StoredBurst
 from ingest.devices import DeviceTable
 from ingest.store.batch import CLOCK_SERVER, NOT_GIVEN, Rows
 
-__all__ = ["CATALOGUE", "NOW_MS", "burst_of", "make_devices", "rows_of", "telemetry", "topic"]
+__all__ = ["CATALOGUE", "KINDS", "NOW_MS", "burst_of", "make_devices", "rows_of", "telemetry", "topic"]
 
 CATALOGUE = load_catalogue()
 NOW_MS = 1_763_770_800_000
