@@ -15,21 +15,23 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from ingest.decode import DecodedBurst
-from ingest.errors import Gap
+from ingest.errors import Full, Gap, Unavailable
 from ingest.journal import SqliteJournal
 from ingest.judge import Judge
 from ingest.store.batch import Batch, Rows
-from ingest.store.errors import StoreRefused, StoreUnavailable
+from ingest.store.errors import StoreError, StoreUnavailable
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
 
 __all__ = ["StoreWriter", "WriterConfig", "join_rows"]
 
 logger = logging.getLogger(__name__)
+_READ_BYTES: Final = 4 * 1024**2  # of the journal at once, by a store that is behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,16 @@ class StoreWriter:
 
     async def run(self) -> None:
         """Write until the tail is closed and everything in it is stored."""
-        with ThreadPoolExecutor(1, f"store {self.name}") as thread:
-            await asyncio.get_running_loop().run_in_executor(thread, self._work)
-        self.finished.set()
+        thread = ThreadPoolExecutor(1, f"store {self.name}")
+        work = asyncio.get_running_loop().run_in_executor(thread, self._work)
+        try:
+            await asyncio.shield(work)
+            self.finished.set()
+        finally:
+            # When cancelled the thread must hear of it and be waited for: the store is closed next.
+            self.stop()
+            await asyncio.wait([work])
+            thread.shutdown(wait=False)
 
     def stop(self) -> None:
         """Give up waiting; what is not stored stays in the journal."""
@@ -94,12 +103,13 @@ class StoreWriter:
             now = time.monotonic()
             if not bursts:
                 waited_since = now
-                if self._tail.closed:
+                if self._tail.closed and self.cursor + 1 >= self._tail.end:
                     self._flush()
                     return
                 continue
             waiting = sum(len(rows) for burst in bursts for rows in burst.rows)
-            if waiting < self._config.batch_rows and now - waited_since < self._config.batch_s and not self._tail.closed:
+            newest = bursts[-1].position + 1 == self._tail.end and not self._tail.closed
+            if newest and waiting < self._config.batch_rows and now - waited_since < self._config.batch_s:
                 self._stopping.wait(self._config.batch_s - (now - waited_since))
                 continue
             self._write(Batch(join_rows(bursts), bursts[-1].position))
@@ -109,8 +119,13 @@ class StoreWriter:
         bursts = self._tail.read_from(self.cursor + 1, self._config.batch_rows, wait)
         if bursts is not None:
             return bursts
+        decided = self._tail.end  # what lies behind is in the journal already, but it is not known what is new in it
         try:
-            entries = self._journal.read_from(0, self.cursor + 1, 4 * 1024**2, 0.0)
+            entries = self._journal.read_from(0, self.cursor + 1, _READ_BYTES, 0.0)
+            return self._judge.decode_again(entry for entry in entries if entry.position < decided)
+        except (Full, Unavailable) as exc:
+            self._wait(str(exc), self._config.backoff_max_s)
+            return []
         except Gap as exc:
             # A store that joins later, or was put back from an old copy, begins where the journal does.
             logger.warning(
@@ -122,7 +137,6 @@ class StoreWriter:
             )
             self.cursor = exc.first - 1
             return []
-        return self._judge.decode_again(entries)
 
     def _write(self, batch: Batch) -> None:
         attempt = 0
@@ -133,7 +147,7 @@ class StoreWriter:
                 attempt += 1
                 ceiling = min(self._config.backoff_max_s, self._config.backoff_min_s * 2.0 ** min(attempt, 20))
                 self._wait(str(exc), exc.retry_after_s or self._rng.uniform(self._config.backoff_min_s, ceiling))
-            except StoreRefused as exc:
+            except StoreError as exc:  # refused; or rejected whole, which no store should do to a batch, so it is kept
                 self._wait(str(exc), self._config.refused_s)
             else:
                 self._note_success(batch, len(refused))
@@ -159,7 +173,7 @@ class StoreWriter:
     def _flush(self) -> None:
         try:
             self.store.flush()
-        except (StoreUnavailable, StoreRefused) as exc:
+        except StoreError as exc:
             logger.warning("store %s: %s", self.name, exc, extra={"action": "store_failed"})
 
 

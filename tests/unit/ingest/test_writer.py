@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The writer: every position to its store once and in order, through failures, gaps and falling behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.decode import BurstDecoder, DecodedBurst
+from ingest.journal import Entry, JournalConfig, SqliteJournal
+from ingest.judge import Judge
+from ingest.latest import LatestState
+from ingest.progress import Progress
+from ingest.quarantine import Quarantine, QuarantineConfig
+from ingest.sequences import Sequences
+from ingest.store.batch import Batch, RejectedRow
+from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
+from ingest.store.protocol import SeriesStore
+from ingest.tail import DecodedTail
+from ingest.writer import StoreWriter, WriterConfig, join_rows
+from tests.unit.ingest.fleet import CATALOGUE, burst_of, make_devices, rows_of, telemetry
+
+QUICK = WriterConfig(batch_s=0.001, backoff_min_s=0.0005, backoff_max_s=0.001, refused_s=0.001)
+
+
+@dataclass
+class NotedStore:
+    """A store in memory that fails as it is told to."""
+
+    name: str = "noted"
+    upto: int = 0
+    failures: list[StoreError] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    refuse: int = 0
+    flushed: int = 0
+    written: Callable[[], None] = lambda: None
+
+    def cursor(self) -> int:
+        return self.upto
+
+    def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
+        if self.failures:
+            raise self.failures.pop(0)
+        if batch.upto > self.upto:
+            self.batches.append(batch)
+            self.upto = batch.upto
+        self.written()
+        return tuple(RejectedRow(0, i, "never") for i in range(self.refuse))
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    def seqs(self) -> list[int]:
+        return [int(seq) for batch in self.batches for rows in batch.rows for seq in rows.seq]
+
+    def series(self, query: Any) -> Any:
+        raise NotImplementedError
+
+    def latest(self, since_ms: int) -> Any:
+        raise NotImplementedError
+
+    def count(self, site: str, device: str) -> int:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class House:
+    """A journal with bursts of one record each, decided about as far as told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.journal = SqliteJournal(JournalConfig(folder / "journal.sqlite"))
+        self.progress = Progress(folder / "progress.sqlite")
+        self.quarantine = Quarantine(QuarantineConfig(folder / "quarantine.sqlite"))
+        devices = make_devices()
+        decoder, latest = BurstDecoder(devices, CATALOGUE), LatestState(devices, CATALOGUE)
+        self.judge = Judge(decoder, devices, Sequences(), self.quarantine, latest, self.progress)
+        self.fence = self.journal.claim(0, "test")
+        self.tail = DecodedTail(1)
+
+    def append(self, *seqs: int) -> None:
+        for seq in seqs:
+            end = self.journal.bounds(0).end
+            self.journal.append(0, burst_of((0, telemetry(boot=1, seq=seq, flow=seq))), f"b-{end}", self.fence)
+
+    def decide(self, upto: int) -> None:
+        start = max(self.judge.position + 1, self.journal.bounds(0).first)
+        entries: list[Entry] = self.journal.read_from(0, start, 2**30, 0.0)
+        self.tail.append(self.judge.judge(entry for entry in entries if entry.position <= upto).bursts)
+
+    def writer(self, store: SeriesStore, config: WriterConfig = QUICK) -> StoreWriter:
+        return StoreWriter(store, self.tail, self.journal, self.judge, config)
+
+    def close(self) -> None:
+        self.journal.close()
+        self.progress.close()
+        self.quarantine.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.close()
+
+
+async def run_out(house: House, writer: StoreWriter) -> None:
+    house.tail.close()
+    await asyncio.wait_for(writer.run(), 30)
+
+
+async def test_run_brings_every_decided_row_to_the_store_and_flushes_it(house: House) -> None:
+    store = NotedStore()
+    house.append(*range(20), 3, 4)
+    house.decide(22)
+    writer = house.writer(store)
+    await run_out(house, writer)
+    assert store.seqs() == list(range(20))
+    assert (store.upto, writer.cursor, writer.rows, store.flushed) == (22, 22, 20, 1)
+    assert writer.finished.is_set()
+    assert writer.trouble is None
+
+
+@pytest.mark.parametrize(
+    "failure", [StoreUnavailable("away"), StoreUnavailable("busy", 0.001), StoreRefused("token"), StoreRejected("why")]
+)
+async def test_run_through_failures_of_the_store_tries_again_and_drops_nothing(house: House, failure: StoreError) -> None:
+    store = NotedStore(failures=[failure] * 5)
+    house.append(*range(5))
+    house.decide(5)
+    writer = house.writer(store)
+    await run_out(house, writer)
+    assert store.seqs() == list(range(5))
+    assert (writer.retries, writer.trouble) == (5, None)
+
+
+async def test_run_of_a_store_that_fell_behind_the_tail_reads_the_journal_and_leaves_duplicates_out(house: House) -> None:
+    store = NotedStore(upto=2)
+    house.append(0, 1, 1, 2, 3, 3, 4)
+    house.decide(7)
+    house.judge.checkpoint(0)
+    house.tail = DecodedTail(8)  # all of it has gone past the tail's bound
+    await run_out(house, house.writer(store))
+    assert store.seqs() == [1, 2, 3, 4][1:]
+
+
+async def test_run_of_a_store_that_is_behind_takes_nothing_that_is_not_decided_yet(house: House) -> None:
+    store = NotedStore()
+    house.append(0, 1, 0, 1)
+    house.decide(2)
+    house.tail = DecodedTail(3)
+    writer = house.writer(store)
+    store.written = lambda: house.decide(4)  # the rest is decided only after the first batch: both are duplicates
+    await run_out(house, writer)
+    assert store.seqs() == [0, 1]
+
+
+async def test_run_of_a_store_whose_position_was_trimmed_goes_on_where_the_journal_begins(house: House) -> None:
+    store = NotedStore()
+    house.append(*range(6))
+    house.decide(6)
+    house.journal.trim(0, 4)
+    house.tail = DecodedTail(7)
+    await run_out(house, house.writer(store))
+    assert store.seqs() == [3, 4, 5]
+
+
+async def test_run_of_a_store_ahead_of_what_is_decided_writes_nothing_twice(house: House) -> None:
+    store = NotedStore(upto=4)
+    house.append(*range(6))
+    house.decide(6)
+    await run_out(house, house.writer(store))
+    assert store.seqs() == [4, 5]
+
+
+async def test_run_counts_rows_that_the_store_can_never_take(house: House) -> None:
+    store = NotedStore(refuse=1)
+    house.append(0, 1, 2)
+    house.decide(3)
+    writer = house.writer(store)
+    await run_out(house, writer)
+    assert (writer.rows, writer.rejected) == (2, 1)
+
+
+async def test_run_when_cancelled_stops_its_thread_without_being_told(house: House) -> None:
+    store = NotedStore(failures=[StoreUnavailable("away")] * 1_000_000)
+    house.append(0)
+    house.decide(1)
+    writer = house.writer(store, WriterConfig(batch_s=0.001, backoff_min_s=20, backoff_max_s=20))
+    task = asyncio.create_task(writer.run())
+    while writer.trouble is None:  # noqa: ASYNC110 - it is told by a thread
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    assert not writer.finished.is_set()
+    assert store.upto == 0
+
+
+def test_join_rows_of_bursts_with_other_columns_fills_with_nan() -> None:
+    house = [rows_of((0, 1, 0), flow=1.0), rows_of((0, 1, 1), rain=2.0)]
+    (joined,) = join_rows([DecodedBurst(i, 0, (rows,), ()) for i, rows in enumerate(house)])
+    assert joined.seq.tolist() == [0, 1]
+    assert {name: str(column.tolist()) for name, column in joined.values.items()} == {
+        "flow": "[1.0, nan]",
+        "rain": "[nan, 2.0]",
+    }
