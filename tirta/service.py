@@ -125,6 +125,7 @@ async def _serve(
             announcer.show_ready(ready, folder.path, house.services.clock, _first_zone(house))
             await stop.wait()
         finally:
+            gc.unfreeze()
             stop.set()
             for path in files:
                 path.unlink(missing_ok=True)
