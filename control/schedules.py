@@ -40,6 +40,7 @@ Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", descript
 EndTime = Annotated[
     str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", description="Local time of the site, HH:MM, up to 24:00")
 ]
+Hours = Annotated[tuple[Time, EndTime], Field(strict=False)]  # JSON has no tuples: a list of two is one
 Moisture = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Seconds = Annotated[int, Field(ge=0, le=86400)]
 Litres = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
@@ -48,7 +49,8 @@ Oxygen = Annotated[float, Field(ge=0.0, le=30.0, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: "0.2" or true where a number belongs is a mistake of who wrote it, and none to be guessed around.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class IrrigationDefinition(_Model):
@@ -57,7 +59,7 @@ class IrrigationDefinition(_Model):
     type: Literal["irrigation"] = "irrigation"
     low: Moisture = Field(description="Filling begins below this soil moisture. [m3/m3]")
     high: Moisture = Field(description="Filling ends at this soil moisture. [m3/m3]")
-    hours: list[tuple[Time, EndTime]] = Field(
+    hours: list[Hours] = Field(
         default=[("00:00", "24:00")],
         min_length=1,
         max_length=24,

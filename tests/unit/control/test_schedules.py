@@ -47,6 +47,13 @@ def test_create_schedule_beside_an_enabled_one_is_a_conflict(pilot: Database) ->
         ("definition.hours.0.1", {"hours": [["05:00", "24:01"]]}),
         ("definition.hours", {"hours": [["05:00", "05:00"]]}),
         ("definition.litres_day", {"litres_day": 10**400}),
+        ("definition.low", {"low": "0.2"}),
+        ("definition.low", {"low": True}),
+        ("definition.hours.0.0", {"hours": [[5, "08:00"]]}),
+        ("definition.hours.0", {"hours": ["05:00-08:00"]}),
+        ("definition.max_seconds", {"max_seconds": "600"}),
+        ("definition.max_seconds", {"max_seconds": 600.5}),
+        ("definition.soak_s", {"soak_s": False}),
         ("definition.min_second", {"min_second": 3}),
         ("definition", {"min_seconds": 700}),
         ("definition", {"type": "dancing"}),
@@ -58,6 +65,22 @@ def test_create_schedule_with_a_bad_definition_names_the_field(pilot: Database, 
     with pytest.raises(Invalid) as caught, pilot.session() as session:
         schedules.create_schedule(session, "pilot:garden:1", definition, now_ms=NOW)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("grams", ["250", True, None])
+def test_create_schedule_with_a_meal_that_is_no_number_names_it(pilot: Database, grams: object) -> None:
+    definition = {**FEED, "meals": [{"time": "07:00", "grams": grams}]}
+    with pytest.raises(Invalid) as caught, pilot.session() as session:
+        schedules.create_schedule(session, "pilot:pond:1", definition, now_ms=NOW)
+    assert caught.value.field == "definition.meals.0.grams"
+
+
+def test_parse_definition_takes_back_what_was_stored(pilot: Database) -> None:
+    with pilot.session() as session:
+        water = schedules.create_schedule(session, "pilot:garden:1", WATER, now_ms=NOW)
+        feed = schedules.create_schedule(session, "pilot:pond:1", FEED, now_ms=NOW)
+    assert schedules.parse_definition(water.definition) == schedules.parse_definition(WATER)
+    assert schedules.parse_definition(feed.definition) == schedules.parse_definition(FEED)
 
 
 def test_change_schedule_from_an_older_version_is_a_conflict(pilot: Database) -> None:
