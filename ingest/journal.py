@@ -49,7 +49,8 @@ class JournalConfig:
     path : Path
         The SQLite file; its folder must be on a volume of its own choice of durability.
     max_bytes : int
-        Bound of what is kept [bytes]; above it `append` raises Full and nothing more is acknowledged.
+        Bound of what is kept [bytes]; above it `append` raises Full and nothing more is acknowledged. One burst may pass it
+        when nothing else is kept, or it would wait for ever.
     low_water : float
         Share of `max_bytes` under which a full journal takes bursts again.
     """
@@ -176,7 +177,7 @@ class SqliteJournal:
         bound = self._config.max_bytes
         if self._full and self._size > bound * self._config.low_water:
             raise Full(f"the journal holds {self._size} bytes, over the low-water mark of its bound of {bound}")
-        self._full = self._size + wanted > bound
+        self._full = 0 < self._size and self._size + wanted > bound
         if self._full:
             raise Full(f"the journal holds {self._size} bytes and may hold {bound}")
 

@@ -148,6 +148,16 @@ def test_append_past_the_bound_is_full_until_under_the_low_water_mark(open_journ
     assert journal.append(PART, burst(0), "more", fence) == 11
 
 
+def test_append_of_a_burst_over_the_bound_waits_only_for_the_others_to_go(open_journal: Opener) -> None:
+    journal = open_journal(max_bytes=200)
+    fence = journal.claim(PART, "test")
+    journal.append(PART, burst(0), "small", fence)
+    with pytest.raises(Full):
+        journal.append(PART, burst(1, size=500), "large", fence)
+    journal.trim(PART, 2)
+    assert journal.append(PART, burst(1, size=500), "large", fence) == 2
+
+
 def test_append_on_a_full_volume_is_full_and_goes_on_without_a_hole(open_journal: Opener) -> None:
     journal = open_journal()
     fill(journal, 3)
