@@ -37,9 +37,9 @@ def write_env(path: Path) -> str:
     values = {
         "INFLUX_ORG": "tirta",
         "INFLUX_BUCKET": "tirta",
-        "INFLUX_ADMIN_PASSWORD": secrets.token_urlsafe(24),
-        "INFLUX_TOKEN": secrets.token_urlsafe(48),
-        "GRAFANA_ADMIN_PASSWORD": secrets.token_urlsafe(24),
+        "INFLUX_ADMIN_PASSWORD": secrets.token_hex(20),
+        "INFLUX_TOKEN": secrets.token_hex(32),
+        "GRAFANA_ADMIN_PASSWORD": secrets.token_hex(20),
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
