@@ -45,7 +45,7 @@ async def test_create_second_enabled_schedule_of_a_zone_is_a_conflict(pilot: htt
         ({"zone": BED, "definition": {**IRRIGATION, "low": 30}}, 422, "definition.low"),
         ({"zone": BED, "definition": {**IRRIGATION, "low": "0.2"}}, 422, "definition.low"),
         ({"zone": BED, "definition": {**IRRIGATION, "litres_day": True}}, 422, "definition.litres_day"),
-        ({"zone": POND, "definition": {**FEEDING, "meals": [{"time": "07:00", "grams": "9"}]}}, 422, "definition.meals.0.grams"),
+        ({"zone": POND, "definition": {**FEEDING, "grams_day": "9"}}, 422, "definition.grams_day"),
         ({"zone": BED, "definition": {**IRRIGATION, "hours": [["05:00", "25:00"]]}}, 422, "definition.hours.0.1"),
         ({"zone": POND, "definition": {**FEEDING, "meals": [{"time": "7", "grams": 1}]}}, 422, "definition.meals.0.time"),
         ({"zone": BED, "definition": {**IRRIGATION, "litre_day": 3}}, 422, "definition.litre_day"),
