@@ -202,6 +202,7 @@ def _health(admission: Admission, control_link: Link, ingest: Ingest) -> Callabl
         elif not control_link.connected:
             problems.setdefault("broker", control_link.state)
         names = ["broker", "journal", *(f"store {writer.name}" for writer in ingest.writers)]
-        return tuple(HealthCheck(name, name not in problems, problems.get(name, "")) for name in names)
+        # Without its journal nothing is acknowledged: that alone is worth a restart or a look at the disk.
+        return tuple(HealthCheck(name, name not in problems, problems.get(name, ""), name == "journal") for name in names)
 
     return check
