@@ -177,7 +177,7 @@ class SqliteJournal:
         bound = self._config.max_bytes
         if self._full and self._size > bound * self._config.low_water:
             raise Full(f"the journal holds {self._size} bytes, over the low-water mark of its bound of {bound}")
-        self._full = 0 < self._size and self._size + wanted > bound
+        self._full = self._size > 0 and self._size + wanted > bound
         if self._full:
             raise Full(f"the journal holds {self._size} bytes and may hold {bound}")
 
