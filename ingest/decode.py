@@ -29,6 +29,9 @@ __all__ = ["BurstDecoder", "DecodedBurst", "Reject"]
 
 _REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # all that a decoder raises on hostile bytes
 _HEAD: Final = ("ts", "boot", "seq", "zone")
+_ONE_RECORD: Final = frozenset(
+    {b"", b"{", *(bytes([first]) for first in range(0xA0, 0xC0))}
+)  # first bytes of JSON's and CBOR's maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class BurstDecoder:
         """Return the rows and rejects of the burst at `position` of the journal."""
         indexes, groups, rejects = self._group(burst)
         taken = [(decoder, self._take(decoder, burst, members, indexes, rejects)) for decoder, members in groups]
-        offsets = _offsets(len(burst.payloads), [part for _, part in taken])
+        offsets = _offsets(burst.payloads)
         rows = (self._rows(decoder, part, burst, indexes, offsets, rejects) for decoder, part in taken)
         return DecodedBurst(position, burst.received_ms, tuple(part for part in rows if len(part)), tuple(rejects))
 
@@ -238,14 +241,15 @@ class BurstDecoder:
         )
 
 
-def _offsets(payloads: int, parts: list[_Taken]) -> NDArray[np.int64] | None:
-    """Return how many records stand before each payload's first; None where each payload holds one."""
-    if all(len(part.records) == len(part.owner) and not any(part.within) for part in parts):
+def _offsets(payloads: Sequence[bytes]) -> NDArray[np.int64] | None:
+    """Return the place of each payload's first record; None where each payload holds one.
+
+    By the bytes alone, whoever is registered when they are decoded: a store that is behind tells duplicates by their place.
+    """
+    if {payload[:1] for payload in payloads} <= _ONE_RECORD:
         return None
-    counts = np.zeros(payloads, np.int64)
-    for part in parts:
-        np.add.at(counts, np.array(part.owner, np.int64), 1)
-    return np.cumsum(np.maximum(counts, 1)) - np.maximum(counts, 1)
+    room = np.fromiter((1 if payload[:1] in _ONE_RECORD else MAX_RECORDS for payload in payloads), np.int64, len(payloads))
+    return np.asarray(np.cumsum(room) - room, np.int64)
 
 
 def _wrong_time(ts_ms: int, now_ms: int) -> tuple[str, str]:

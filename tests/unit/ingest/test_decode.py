@@ -136,6 +136,20 @@ def test_decode_of_a_device_given_another_kind_uses_it_from_then_on() -> None:
     assert [row[-1] for row in found(decoder.decode(2, burst))] == [{"pressure": 300.0}]
 
 
+@given(st.lists(message, min_size=1, max_size=8))
+def test_decode_after_a_device_was_added_or_removed_leaves_the_others_in_their_places(
+    messages: list[tuple[int, bytes]],
+) -> None:
+    burst = burst_of(*messages)
+    devices = make_devices()
+    decoder = BurstDecoder(devices, CATALOGUE)
+    before = found(decoder.decode(7, burst))
+    devices.put(Address("kebun", "bed-3"), CATALOGUE.kinds["water-meter"])
+    assert [row for row in found(decoder.decode(7, burst)) if row[1] != 3] == before
+    devices.remove(Address("kebun", "bed-0"))
+    assert [row for row in found(decoder.decode(7, burst)) if row[1] != 3] == [row for row in before if row[1] != 0]
+
+
 def test_decode_of_a_burst_without_messages_gives_nothing() -> None:
     decoded = BurstDecoder(make_devices(), CATALOGUE).decode(1, burst_of())
     assert (decoded.rows, decoded.rejects) == ((), ())
