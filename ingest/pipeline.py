@@ -24,7 +24,7 @@ from typing import Self
 from gateway.clock import Clock
 from gateway.link import Link
 from ingest.bursts import StoredBurst
-from ingest.errors import Full, Unavailable
+from ingest.errors import Full, Gap, JournalError, Unavailable
 from ingest.journal import Entry, Fence, SqliteJournal
 from ingest.judge import Judge, Judged
 from ingest.notes import Notes
@@ -36,6 +36,7 @@ __all__ = ["Ingest", "IngestConfig", "IngestCounters"]
 
 logger = logging.getLogger(__name__)
 _PART = 0  # the one partition of one machine
+_READ_BYTES = 4 * 1024**2  # of the journal at once, when catching up after a start
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,10 @@ class IngestConfig:
     ----------
     pending_bytes : int
         Bursts on disk that wait to be decided about; past it nothing more is taken from the link. [bytes]
+    gather_s : float
+        While much arrives (more than `gather_messages` in a burst), wait this long for more before the next commit, on the
+        wall: fewer, larger commits cost half the processor time. [s]
+    gather_messages : int
     judge_messages : int
         Messages decided about in one go.
     checkpoint_s : float
@@ -59,6 +64,8 @@ class IngestConfig:
     """
 
     pending_bytes: int = 32 * 1024**2
+    gather_s: float = 0.01
+    gather_messages: int = 64
     judge_messages: int = 20_000
     checkpoint_s: float = 5.0
     flush_horizon_s: float = 60.0
@@ -109,7 +116,7 @@ class Ingest:
         self._taken = asyncio.Event()
         self._received_all = asyncio.Event()
         self._decided_all = asyncio.Event()
-        self._journal_trouble: str | None = None
+        self._troubles: dict[str, str] = {}
         self._group = asyncio.TaskGroup()
         self._endless: list[asyncio.Task[None]] = []
         self._finite: list[asyncio.Task[None]] = []
@@ -136,17 +143,26 @@ class Ingest:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                await self._drain()
+        finally:
+            for task in [*self._endless, *self._finite]:
+                task.cancel()
+            for writer in self.writers:
+                writer.stop()
+            try:
+                cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+                # The caller's own error goes on as it is, in no group.
+                await self._group.__aexit__(*((kind, exc, trace) if cancelled else (None, None, None)))
+            finally:
+                self._commits.shutdown()
+                self._decisions.shutdown()
         if kind is None:
-            await self._drain()
-        for task in [*self._endless, *self._finite]:
-            task.cancel()
-        for writer in self.writers:
-            writer.stop()
-        await self._group.__aexit__(kind, exc, trace)
-        self._commits.shutdown()
-        self._decisions.shutdown()
-        if kind is None:
-            self._judge.checkpoint(self._slowest())
+            try:
+                self._judge.checkpoint(self._slowest())
+            except (Full, Unavailable) as exc_:
+                self._note_failure("checkpoint", exc_)
 
     async def _drain(self) -> None:
         """Stop taking; decide about what is there and bring it to the stores, as far as the time given reaches."""
@@ -166,8 +182,7 @@ class Ingest:
         found = {}
         if not self._link.connected:
             found["broker"] = self._link.state
-        if self._journal_trouble:
-            found["journal"] = self._journal_trouble
+        found |= self._troubles
         for writer in self.writers:
             if writer.trouble:
                 found[f"store {writer.name}"] = writer.trouble
@@ -184,6 +199,8 @@ class Ingest:
             self._pending.append(Entry(position, stored))
             self._pending_bytes += sum(map(len, burst.payloads))
             self._arrived.set()
+            if len(burst.payloads) > self._config.gather_messages:
+                await self._sleep(self._config.gather_s)
             while self._pending_bytes > self._config.pending_bytes:
                 self._taken.clear()
                 await self._taken.wait()
@@ -199,15 +216,20 @@ class Ingest:
                 position = await loop.run_in_executor(self._commits, self._journal.append, _PART, stored, burst_id, self._fence)
             except (Full, Unavailable) as exc:
                 self.counters.journal_failures += 1
-                level = logging.DEBUG if self._journal_trouble else logging.WARNING
-                logger.log(level, "journal does not take: %s", exc, extra={"action": "journal_failed"})
-                self._journal_trouble = str(exc)
+                self._note_failure("journal", exc)
                 await self._sleep(self._config.retry_s)
             else:
-                if self._journal_trouble:
-                    logger.info("journal takes again", extra={"action": "journal_recovered"})
-                    self._journal_trouble = None
+                self._note_success("journal")
                 return position
+
+    def _note_failure(self, part: str, exc: JournalError) -> None:
+        level = logging.DEBUG if part in self._troubles else logging.WARNING
+        logger.log(level, "%s does not take: %s", part, exc, extra={"action": "journal_failed", "part": part})
+        self._troubles[part] = str(exc)
+
+    def _note_success(self, part: str) -> None:
+        if self._troubles.pop(part, None) is not None:
+            logger.info("%s takes again", part, extra={"action": "journal_recovered", "part": part})
 
     async def _decide(self) -> None:
         loop = asyncio.get_running_loop()
@@ -215,7 +237,7 @@ class Ingest:
         while True:
             entries = self._take_pending()
             if entries:
-                self._tell(await loop.run_in_executor(self._decisions, self._judge_and_show, entries))
+                await self._decide_about(loop, entries)
             elif self._received_all.is_set():
                 self._decided_all.set()
                 return
@@ -229,21 +251,44 @@ class Ingest:
         held = self._pending[0].position if self._pending else bounds.end
         position = max(self._judge.position + 1, bounds.first)
         while position < held:
-            entries = await loop.run_in_executor(self._decisions, self._journal.read_from, _PART, position, 4 * 1024**2, 0.0)
-            entries = [entry for entry in entries if entry.position < held]
-            await loop.run_in_executor(self._decisions, self._judge_and_show, entries)
-            position = entries[-1].position + 1
+            try:
+                entries = await loop.run_in_executor(
+                    self._decisions, self._journal.read_from, _PART, position, _READ_BYTES, 0.0
+                )
+            except Gap as exc:  # the journal was put back from an older copy
+                position = exc.first
+            except (Full, Unavailable) as exc:
+                self._note_failure("catching up", exc)
+                await self._sleep(self._config.retry_s)
+            else:
+                self._note_success("catching up")
+                entries = [entry for entry in entries if entry.position < held]
+                await self._decide_about(loop, entries)
+                position = entries[-1].position + 1
+
+    async def _decide_about(self, loop: asyncio.AbstractEventLoop, entries: list[Entry]) -> None:
+        """Decide about all of these, and wait for the quarantine's volume where it does not take."""
+        while entries:
+            try:
+                judged = await loop.run_in_executor(self._decisions, self._judge_and_show, entries)
+            except (Full, Unavailable) as exc:
+                self._note_failure("quarantine", exc)
+                await self._sleep(self._config.retry_s)
+            else:
+                self._note_success("quarantine")
+                self._tell(judged)
+                entries = entries[len(judged.bursts) :]
 
     def _take_pending(self) -> list[Entry]:
         entries: list[Entry] = []
         messages = 0
         while self._pending and messages < self._config.judge_messages:
             entry = self._pending.popleft()
+            self._pending_bytes -= sum(map(len, entry.burst.payloads))
             if entry.position <= self._judge.position:
-                continue  # a burst that was sent again under its old id
+                continue  # decided about while catching up
             entries.append(entry)
             messages += len(entry.burst.payloads)
-            self._pending_bytes -= sum(map(len, entry.burst.payloads))
         if self._pending_bytes <= self._config.pending_bytes:
             self._taken.set()
         return entries
@@ -264,13 +309,23 @@ class Ingest:
         while True:
             await self._sleep(self._config.checkpoint_s)
             slowest = self._slowest()
-            checkpoint = await loop.run_in_executor(self._decisions, self._judge.checkpoint, slowest)
+            try:
+                checkpoint = await loop.run_in_executor(self._decisions, self._judge.checkpoint, slowest)
+            except (Full, Unavailable) as exc:
+                self._note_failure("checkpoint", exc)
+                continue
+            self._note_success("checkpoint")
             history.append((loop.time(), min(slowest, checkpoint + 1)))
             safe = None
             while history and history[0][0] <= loop.time() - self._config.flush_horizon_s:
                 safe = history.popleft()[1]
             if safe is not None:
-                await loop.run_in_executor(self._commits, self._journal.trim, _PART, safe)
+                try:
+                    await loop.run_in_executor(self._commits, self._journal.trim, _PART, safe)
+                except (Full, Unavailable) as exc:
+                    self._note_failure("trim", exc)
+                else:
+                    self._note_success("trim")
 
     def _slowest(self) -> int:
         """Return the first position that some store still has to read."""
