@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from control import commands, configs, ledger, requests
+from control.audit import Trail
 from control.commands import Outgoing
 from control.database import Database
 from control.decisions import prune_decisions
@@ -223,9 +224,11 @@ class Controller:
         grams: float | None = None,
         actor: str,
         idempotency_key: str | None = None,
+        trail: Trail | None = None,
     ) -> Act:
         """Plan an act asked for by hand, and send it; see `control.requests.request_act` for what is refused."""
         now_ms = self._clock.now_ms()
+        trail = trail or Trail(actor, "local", now_ms)
         act, new = await self._write(
             lambda session: requests.request_act(
                 session,
@@ -237,6 +240,7 @@ class Controller:
                 actor=actor,
                 idempotency_key=idempotency_key,
                 now_ms=now_ms,
+                trail=trail,
             )
         )
         if new:
@@ -245,15 +249,18 @@ class Controller:
             self._wake.set()
         return act
 
-    async def stop(self, key: str, *, actor: str) -> Act:
+    async def stop(self, key: str, *, actor: str, trail: Trail | None = None) -> Act:
         """Stop a zone, "{site}:{device}:{zone}", or a device, "{site}:{device}": what waits is cancelled, the rest told."""
         now_ms = self._clock.now_ms()
-        act, cancelled = await self._write(lambda session: requests.request_stop(session, key, actor=actor, now_ms=now_ms))
+        trail = trail or Trail(actor, "local", now_ms)
+        act, cancelled = await self._write(
+            lambda session: requests.request_stop(session, key, actor=actor, now_ms=now_ms, trail=trail)
+        )
         self._tell([*cancelled, act])
         self._wake.set()
         return act
 
-    async def stop_act(self, act_id: str, *, actor: str) -> Act:
+    async def stop_act(self, act_id: str, *, actor: str, trail: Trail | None = None) -> Act:
         """Stop one act: withdrawn where it waits, released where its end is unknown, else its zone is stopped.
 
         Returns the act as it now stands; one that is over is a Conflict.
@@ -261,9 +268,10 @@ class Controller:
         now_ms = self._clock.now_ms()
         act = await asyncio.to_thread(self._read_act, act_id)
         if act.state in ("sent", "accepted", "running") and act.action != "stop":
-            await self.stop(act.zone_key or act.device_key, actor=actor)
+            await self.stop(act.zone_key or act.device_key, actor=actor, trail=trail)
             return await asyncio.to_thread(self._read_act, act_id)
-        act = await self._write(lambda session: ledger.cancel(session, act_id, actor, now_ms=now_ms))
+        trail = trail or Trail(actor, "local", now_ms)
+        act = await self._write(lambda session: requests.withdraw_act(session, act_id, actor=actor, now_ms=now_ms, trail=trail))
         self._tell([act])
         self._wake.set()
         return act

@@ -14,10 +14,12 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from control.access import Principal
 from control.checks import check_limit, storable
 from control.errors import Invalid
-from control.models import DecisionRow, ZoneStateRow
+from control.models import DecisionRow, ZoneRow, ZoneStateRow
 from control.records import Decision
+from control.sight import seen_devices
 from rules.reasons import names
 
 __all__ = ["list_decisions", "prune_decisions", "store_decision"]
@@ -72,10 +74,17 @@ def store_decision(
 
 
 def list_decisions(
-    session: Session, *, zone_key: str | None = None, limit: int = 100, after: str | None = None
+    session: Session,
+    *,
+    zone_key: str | None = None,
+    seen_by: Principal | None = None,
+    limit: int = 100,
+    after: str | None = None,
 ) -> tuple[list[Decision], str | None]:
     """Return decisions, the latest first, and the cursor of the next page if there is one."""
     query = select(DecisionRow).order_by(DecisionRow.id.desc()).limit(check_limit(limit) + 1)
+    if (devices := seen_devices(seen_by)) is not None:
+        query = query.where(DecisionRow.zone_key.in_(select(ZoneRow.key).where(ZoneRow.device_key.in_(devices))))
     if zone_key is not None:
         query = query.where(DecisionRow.zone_key == (zone_key if storable(zone_key) else ""))
     if after is not None:

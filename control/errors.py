@@ -5,14 +5,32 @@ ControlError
 ├── InvalidRequest           fix the input
 │   ├── NotFound
 │   ├── Conflict
-│   └── Invalid
+│   ├── Stale
+│   ├── Invalid
+│   ├── NotAllowed
+│   ├── WrongCredentials
+│   └── TooManyTries
 ├── DatabaseUnavailable      retry
 └── DatabaseMismatch         fix the deployment
 """
 
 from __future__ import annotations
 
-__all__ = ["Conflict", "ControlError", "DatabaseMismatch", "DatabaseUnavailable", "Invalid", "InvalidRequest", "NotFound"]
+from datetime import UTC, datetime
+
+__all__ = [
+    "Conflict",
+    "ControlError",
+    "DatabaseMismatch",
+    "DatabaseUnavailable",
+    "Invalid",
+    "InvalidRequest",
+    "NotAllowed",
+    "NotFound",
+    "Stale",
+    "TooManyTries",
+    "WrongCredentials",
+]
 
 
 class ControlError(Exception):
@@ -58,6 +76,58 @@ class Invalid(InvalidRequest):
         super().__init__(f"{field}: {detail}")
         self.field = field
         self.detail = detail
+
+
+class Stale(InvalidRequest):
+    """It was changed by somebody else in the meantime; read it again, and make the change from what it is now.
+
+    Attributes
+    ----------
+    version, given : int
+        Which version it has, and which one the change was made from.
+    """
+
+    def __init__(self, what: str, version: int, given: int, updated_by: str | None, updated_ms: int | None) -> None:
+        by = updated_by or "somebody"
+        when = "meanwhile" if updated_ms is None else f"at {datetime.fromtimestamp(updated_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        super().__init__(
+            f"{by} changed this {what} {when}: it has version {version}, your change was made from version {given}; "
+            "read it again and make your change from what it is now"
+        )
+        self.version = version
+        self.given = given
+
+
+class NotAllowed(InvalidRequest):
+    """It may be seen, but your roles do not allow this here; ask an administrator of the agency.
+
+    Attributes
+    ----------
+    permission : str
+        What would be needed.
+    """
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(f"your roles do not allow this here: it needs the permission {permission!r}")
+        self.permission = permission
+
+
+class WrongCredentials(InvalidRequest):
+    """The name or the password is wrong, or this person may not sign in."""
+
+
+class TooManyTries(InvalidRequest):
+    """Too many failed attempts; wait, and try again.
+
+    Attributes
+    ----------
+    retry_after_s : int
+        When it may be tried again. [s]
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many failed attempts; try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
 
 
 class DatabaseUnavailable(ControlError):

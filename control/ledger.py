@@ -13,15 +13,19 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control.checks import check_limit, storable
+from control import paging
+from control.access import Principal
+from control.checks import storable
 from control.errors import Conflict, Invalid, NotFound
 from control.ids import is_id
 from control.models import OPEN_ACTS, ActRow, TransitionRow
 from control.records import Act, Transition
+from control.sight import seen_devices
 from control.states import ENDED, STATES, may_step
 
 __all__ = ["Order", "act_record", "cancel", "expire", "get_act", "list_acts", "list_transitions", "plan_act", "step"]
 
+ORDER: Final = paging.Order(ActRow.id, {"planned": ActRow.id}, "-planned")
 NO_WORD_MS: Final = 5_000  # past `expires`, an act that was handed over and not answered is unknown [ms]
 NO_END_MS: Final = 60_000  # past `max_seconds`, an act that began and did not end is unknown [ms]
 
@@ -138,11 +142,15 @@ def list_acts(
     zone_key: str | None = None,
     device_key: str | None = None,
     state: str | None = None,
+    seen_by: Principal | None = None,
+    sort: str | None = None,
     limit: int = 100,
     after: str | None = None,
 ) -> tuple[list[Act], str | None]:
-    """Return acts, the latest planned first, and the cursor of the next page if there is one."""
-    query = select(ActRow).order_by(ActRow.id.desc()).limit(check_limit(limit) + 1)
+    """Return acts, the latest planned first unless told otherwise, and the cursor of the next page if there is one."""
+    query = select(ActRow)
+    if (devices := seen_devices(seen_by)) is not None:
+        query = query.where(ActRow.device_key.in_(devices))
     if state is not None:
         if state not in STATES:
             raise Invalid("state", f"one of {', '.join(STATES)}")
@@ -151,11 +159,7 @@ def list_acts(
         query = query.where(ActRow.zone_key == (zone_key if storable(zone_key) else ""))
     if device_key is not None:
         query = query.where(ActRow.device_key == (device_key if storable(device_key) else ""))
-    if after is not None:
-        query = query.where(ActRow.id < (after if storable(after) else ""))
-    rows = session.scalars(query).all()
-    acts = [act_record(row) for row in rows[:limit]]
-    return acts, acts[-1].id if len(rows) > limit else None
+    return paging.cut(session, query, ORDER, act_record, sort=sort, limit=limit, after=after)
 
 
 def list_transitions(session: Session, act_id: str) -> list[Transition]:

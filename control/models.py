@@ -14,14 +14,17 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
     "OPEN_ACTS",
+    "SERIAL",
     "ActRow",
+    "AgencyRow",
+    "Changeable",
+    "CityRow",
     "ControllerRow",
     "DecisionRow",
     "DeviceRow",
     "Row",
     "ScheduleRow",
     "SiteRow",
-    "TokenRow",
     "TransitionRow",
     "ZoneRow",
     "ZoneStateRow",
@@ -46,7 +49,40 @@ class Row(DeclarativeBase):
     type_annotation_map = {int: BigInteger, float: Float, str: String, bool: Boolean, dict[str, Any]: JSON}  # noqa: RUF012
 
 
-class SiteRow(Row):
+class Changeable:
+    """What people change: its version, and who made it so.
+
+    The version rises with each change by a person and with nothing else, so that two people at one thing are told apart.
+    """
+
+    version: Mapped[int] = mapped_column(default=1)
+    updated_ms: Mapped[int | None]
+    updated_by: Mapped[str | None]
+
+
+class CityRow(Changeable, Row):
+    """A city or regency."""
+
+    __tablename__ = "city"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    created_ms: Mapped[int]
+
+
+class AgencyRow(Changeable, Row):
+    """A department of a city; `key` is "{city}:{agency}"."""
+
+    __tablename__ = "agency"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    city: Mapped[str] = mapped_column(ForeignKey("city.name"), index=True)
+    name: Mapped[str]
+    title: Mapped[str]
+    created_ms: Mapped[int]
+
+
+class SiteRow(Changeable, Row):
     """A place with one time zone."""
 
     __tablename__ = "site"
@@ -55,9 +91,15 @@ class SiteRow(Row):
     title: Mapped[str]
     timezone: Mapped[str]
     created_ms: Mapped[int]
+    agency_key: Mapped[str | None] = mapped_column(ForeignKey("agency.key"), index=True)  # never None once migrated
+    pillars: Mapped[list[str] | None] = mapped_column(JSON)
+    activity: Mapped[str | None]
+    tags: Mapped[str | None]  # " a b ", in order: with blanks around each, so that one can be looked for
+    longitude: Mapped[float | None]
+    latitude: Mapped[float | None]
 
 
-class DeviceRow(Row):
+class DeviceRow(Changeable, Row):
     """A field device; `key` is "{site}:{device}"."""
 
     __tablename__ = "device"
@@ -80,9 +122,10 @@ class DeviceRow(Row):
     config_offset_min: Mapped[int | None]  # offset from UTC that the device was last told
     config_due: Mapped[bool]  # the desired configuration changed and was not yet published
     reported: Mapped[dict[str, Any] | None]
+    tags: Mapped[str | None]
 
 
-class ZoneRow(Row):
+class ZoneRow(Changeable, Row):
     """A bed, a pond or a measuring point of a device; `key` is "{site}:{device}:{number}"."""
 
     __tablename__ = "zone"
@@ -99,6 +142,7 @@ class ZoneRow(Row):
     max_seconds: Mapped[int]
     litres_day: Mapped[float]
     grams_day: Mapped[float]
+    tags: Mapped[str | None]
 
     __table_args__ = (UniqueConstraint("device_key", "number"),)
 
@@ -117,6 +161,7 @@ class ScheduleRow(Row):
     created_ms: Mapped[int]
     updated_ms: Mapped[int]
     deleted_ms: Mapped[int | None]
+    updated_by: Mapped[str | None]
 
     __table_args__ = (
         # Two plans for one zone would each spend the day's budget without knowing of the other.
@@ -203,19 +248,6 @@ class DecisionRow(Row):
     act_id: Mapped[str | None]
 
     __table_args__ = (Index(None, "zone_key", "id"), Index(None, "at_ms"))
-
-
-class TokenRow(Row):
-    """A bearer token, by the hash of its text."""
-
-    __tablename__ = "token"
-
-    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
-    name: Mapped[str] = mapped_column(index=True)
-    rights: Mapped[str]
-    digest: Mapped[str] = mapped_column(unique=True)
-    created_ms: Mapped[int]
-    revoked_ms: Mapped[int | None]
 
 
 class ControllerRow(Row):

@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-__all__ = ["ZONE_TYPES", "Act", "Decision", "Device", "Schedule", "Site", "Transition", "Zone", "ZoneParameters", "ZoneSpec"]
+__all__ = [
+    "ZONE_TYPES",
+    "Act",
+    "Agency",
+    "City",
+    "Decision",
+    "Device",
+    "Schedule",
+    "Site",
+    "Transition",
+    "Zone",
+    "ZoneParameters",
+    "ZoneSpec",
+]
 
 ZONE_TYPES: Final = ("bed", "pond", "point")  # a point only measures
 
@@ -19,13 +32,53 @@ ZoneType = Literal["bed", "pond", "point"]
 
 
 @dataclass(frozen=True, slots=True)
+class City:
+    """A city or regency."""
+
+    name: str
+    title: str
+    created_ms: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """A department of a city; `key` is "{city}:{name}"."""
+
+    key: str
+    city: str
+    name: str
+    title: str
+    created_ms: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
-    """A place with one time zone (IANA name)."""
+    """A place with one time zone (IANA name).
+
+    Attributes
+    ----------
+    agency : str
+        Key of the agency that it belongs to, "{city}:{agency}".
+    pillars : tuple of str
+        What of a smart city it serves.
+    activity : str or None
+        The activity of the master plan that it serves.
+    position : tuple of float or None
+        Longitude and latitude. [degrees, WGS 84]
+    """
 
     name: str
     title: str
     timezone: str
     created_ms: int
+    agency: str = ""
+    pillars: tuple[str, ...] = ()
+    activity: str | None = None
+    tags: tuple[str, ...] = ()
+    position: tuple[float, float] | None = None
+    version: int = 1
 
     @property
     def zone(self) -> ZoneInfo:
@@ -79,6 +132,8 @@ class Zone:
     title: str
     type: ZoneType
     parameters: ZoneParameters
+    tags: tuple[str, ...] = ()
+    version: int = 1
 
     @property
     def device_key(self) -> str:
@@ -118,6 +173,8 @@ class Device:
     rssi: float | None
     config_version: int
     reported: Mapping[str, Any] | None
+    tags: tuple[str, ...] = ()
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

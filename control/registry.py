@@ -7,25 +7,34 @@ not erased. Passwords are known here by their hash alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from control.checks import check_limit, check_name, check_text, check_timezone, storable
+from control.access import Principal
+from control.audit import Trail, record
+from control.checks import check_name, check_tags, check_text, check_version, storable, tag_words
 from control.errors import Conflict, NotFound
-from control.models import DeviceRow, ScheduleRow, SiteRow, ZoneRow
+from control.models import DeviceRow, ScheduleRow, ZoneRow
+from control.paging import Order
 from control.records import Device, Site, Zone, ZoneParameters, ZoneSpec
+from control.sight import place_of_site, seen_sites
+from control.sites import SiteDetails, change_site, create_site, delete_site, get_site, list_sites
 from control.zones import add_zones, change_zone, get_zone, list_zones
 from gateway.topics import Address
 
 __all__ = [
     "Device",
     "Site",
+    "SiteDetails",
     "Zone",
     "ZoneParameters",
     "ZoneSpec",
     "broker_users",
+    "change_device",
+    "change_site",
     "change_zone",
     "create_device",
     "create_site",
@@ -40,60 +49,11 @@ __all__ = [
     "set_password_hash",
 ]
 
-
-def create_site(session: Session, name: str, title: str, timezone: str, *, now_ms: int) -> Site:
-    """Create a site.
-
-    Raises
-    ------
-    Invalid
-        A field cannot be taken.
-    Conflict
-        The name is in use.
-    """
-    row = SiteRow(
-        name=check_name("name", name),
-        title=check_text("title", title),
-        timezone=check_timezone(timezone),
-        created_ms=now_ms,
-    )
-    if session.get(SiteRow, name) is not None:
-        raise Conflict(f"there is a site {name!r} already; choose another name")
-    session.add(row)
-    session.flush()
-    return _site(row)
-
-
-def list_sites(session: Session, *, limit: int = 100, after: str | None = None) -> tuple[list[Site], str | None]:
-    """Return sites by name, and the cursor of the next page if there is one."""
-    query = select(SiteRow).order_by(SiteRow.name).limit(check_limit(limit) + 1)
-    if after is not None:
-        query = query.where(SiteRow.name > (after if storable(after) else ""))
-    rows = session.scalars(query).all()
-    sites = [_site(row) for row in rows[:limit]]
-    return sites, sites[-1].name if len(rows) > limit else None
-
-
-def get_site(session: Session, name: str) -> Site:
-    """Return the site of that name."""
-    row = session.get(SiteRow, name) if storable(name) else None
-    if row is None:
-        raise NotFound("site", name)
-    return _site(row)
-
-
-def delete_site(session: Session, name: str) -> None:
-    """Delete a site that never had a device.
-
-    Raises
-    ------
-    Conflict
-        It has, or had, devices.
-    """
-    get_site(session, name)
-    if session.scalar(select(DeviceRow.key).where(DeviceRow.site == name).limit(1)) is not None:
-        raise Conflict(f"site {name!r} has devices, or had some whose history is kept")
-    session.delete(session.get_one(SiteRow, name))
+ORDER: Final = Order(
+    DeviceRow.key,
+    {"id": DeviceRow.key, "title": DeviceRow.title, "kind": DeviceRow.kind, "created": DeviceRow.created_ms},
+    "id",
+)
 
 
 def create_device(
@@ -106,6 +66,8 @@ def create_device(
     password_hash: str,
     *,
     now_ms: int,
+    tags: Sequence[str] = (),
+    trail: Trail | None = None,
 ) -> Device:
     """Create a device with its zones.
 
@@ -133,33 +95,79 @@ def create_device(
         online=False,
         config_version=0,
         config_due=True,
+        tags=check_tags(tags),
+        version=1,
     )
     session.add(row)
     session.flush()
     add_zones(session, key, zones)
     session.flush()
+    told = {"kind": kind, "title": row.title, "tags": list(tag_words(row.tags)), "zones": len(zones)}
+    _record(session, trail or Trail("tirta", "local", now_ms), "device.create", row, after=told)
     return _device(row, len(zones))
 
 
+def change_device(
+    session: Session,
+    key: str,
+    *,
+    title: str | None = None,
+    tags: Sequence[str] | None = None,
+    version: int | None = None,
+    trail: Trail,
+) -> Device:
+    """Change a device's title or tags; None leaves as it is.
+
+    Parameters
+    ----------
+    version : int or None
+        The version that the change was made from; None does not ask.
+    """
+    row = _live(session, key)
+    check_version(row, "device", version)
+    before = {"title": row.title, "tags": list(tag_words(row.tags))}
+    if title is not None:
+        row.title = check_text("title", title)
+    if tags is not None:
+        row.tags = check_tags(tags)
+    row.version += 1
+    row.updated_ms, row.updated_by = trail.at_ms, trail.actor
+    _record(session, trail, "device.change", row, before=before, after={"title": row.title, "tags": list(tag_words(row.tags))})
+    return get_device(session, key)
+
+
 def list_devices(
-    session: Session, site: str | None = None, *, limit: int = 100, after: str | None = None
+    session: Session,
+    site: str | None = None,
+    *,
+    kind: str | None = None,
+    tag: str | None = None,
+    online: bool | None = None,
+    seen_by: Principal | None = None,
+    sort: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
 ) -> tuple[list[Device], str | None]:
-    """Return devices by key, revoked ones left out, and the cursor of the next page if there is one."""
+    """Return devices, revoked ones left out, and the cursor of the next page if there is one."""
     counts = select(ZoneRow.device_key, func.count().label("zones")).group_by(ZoneRow.device_key).subquery()
     query = (
         select(DeviceRow, func.coalesce(counts.c.zones, 0))
         .outerjoin(counts, counts.c.device_key == DeviceRow.key)
         .where(DeviceRow.revoked_ms.is_(None))
-        .order_by(DeviceRow.key)
-        .limit(check_limit(limit) + 1)
     )
     if site is not None:
         query = query.where(DeviceRow.site == (site if storable(site) else ""))
-    if after is not None:
-        query = query.where(DeviceRow.key > (after if storable(after) else ""))
-    rows = session.execute(query).all()
+    if kind is not None:
+        query = query.where(DeviceRow.kind == (kind if storable(kind) else ""))
+    if tag is not None:
+        query = query.where(DeviceRow.tags.contains(f" {tag} ", autoescape=True))
+    if online is not None:
+        query = query.where(DeviceRow.online.is_(online))
+    if (names := seen_sites(seen_by)) is not None:
+        query = query.where(DeviceRow.site.in_(names))
+    rows = session.execute(ORDER.apply(query, sort, limit, after)).all()
     devices = [_device(row, zones) for row, zones in rows[:limit]]
-    return devices, devices[-1].key if len(rows) > limit else None
+    return devices, ORDER.cursor(rows[limit - 1][0], sort) if len(rows) > limit else None
 
 
 def get_device(session: Session, key: str) -> Device:
@@ -169,18 +177,28 @@ def get_device(session: Session, key: str) -> Device:
     return _device(row, zones or 0)
 
 
-def revoke_device(session: Session, key: str, *, now_ms: int) -> None:
+def revoke_device(session: Session, key: str, *, now_ms: int, trail: Trail | None = None) -> None:
     """End a device: its credential goes, its schedules stop, its history stays."""
     row = _live(session, key)
+    _record(session, trail or Trail("tirta", "local", now_ms), "device.revoke", row, before={"title": row.title})
     row.revoked_ms, row.online, row.password_hash = now_ms, False, ""
     zone_keys = select(ZoneRow.key).where(ZoneRow.device_key == row.key)
     for schedule in session.scalars(select(ScheduleRow).where(ScheduleRow.zone_key.in_(zone_keys))):
         schedule.deleted_ms = schedule.deleted_ms or now_ms
 
 
-def set_password_hash(session: Session, key: str, password_hash: str) -> None:
-    """Give a device another credential, by its hash."""
-    _live(session, key).password_hash = password_hash
+def set_password_hash(session: Session, key: str, password_hash: str, *, trail: Trail | None = None) -> None:
+    """Give a device another credential, by its hash.
+
+    Parameters
+    ----------
+    trail : Trail or None
+        Who does it; None where that was entered into the audit trail already, as with the device's creation.
+    """
+    row = _live(session, key)
+    row.password_hash = password_hash
+    if trail is not None:
+        _record(session, trail, "device.credential", row, after={"credential": "new"})
 
 
 def broker_users(session: Session) -> list[tuple[str, str]]:
@@ -196,8 +214,16 @@ def _live(session: Session, key: str) -> DeviceRow:
     return row
 
 
-def _site(row: SiteRow) -> Site:
-    return Site(row.name, row.title, row.timezone, row.created_ms)
+def _record(
+    session: Session,
+    trail: Trail,
+    action: str,
+    row: DeviceRow,
+    *,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    record(session, trail, action, f"device:{row.key}", place=place_of_site(session, row.site), before=before, after=after)
 
 
 def _device(row: DeviceRow, zones: int) -> Device:
@@ -218,4 +244,6 @@ def _device(row: DeviceRow, zones: int) -> Device:
         rssi=row.rssi,
         config_version=row.config_version,
         reported=row.reported,
+        tags=tag_words(row.tags),
+        version=row.version,
     )

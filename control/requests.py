@@ -9,27 +9,29 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from control.audit import Trail, record
 from control.calendars import day_start
 from control.checks import check_number, storable
 from control.commands import EXPIRES_MS, whole_seconds
 from control.errors import Conflict, Invalid
 from control.ids import new_id
-from control.ledger import Order, act_record, plan_act, step
+from control.ledger import Order, act_record, cancel, plan_act, step
 from control.loads import zone_loads
 from control.models import OPEN_ACTS, ActRow
 from control.plots import DefinitionCache, load_plots
 from control.records import Act, Zone, ZoneParameters
 from control.registry import get_device, get_site
 from control.schedules import FeedingDefinition
+from control.sight import place_of_site
 from control.zones import get_zone
 from rules.interlocks import STOP_MARGIN
 
-__all__ = ["ACTIONS", "request_act", "request_stop"]
+__all__ = ["ACTIONS", "request_act", "request_stop", "withdraw_act"]
 
 ACTIONS: Final = {"irrigate": "bed", "feed": "pond", "aerate": "pond"}  # what may be asked for, and of which type of zone
 MAX_KEY: Final = 200  # characters of an idempotency key
@@ -46,6 +48,7 @@ def request_act(
     actor: str,
     idempotency_key: str | None = None,
     now_ms: int,
+    trail: Trail | None = None,
 ) -> tuple[Act, bool]:
     """Plan an act asked for by hand, and tell whether it is new.
 
@@ -84,10 +87,12 @@ def request_act(
         max_seconds=max(1, min(whole_seconds(run_s * STOP_MARGIN), limits.max_seconds)),
         idempotency_key=key,
     )
-    return plan_act(session, new_id(now_ms), order, cause="asked for by hand")
+    act, new = plan_act(session, new_id(now_ms), order, cause="asked for by hand")
+    _record(session, trail or Trail(actor, "local", now_ms), "act.request", act)
+    return act, new
 
 
-def request_stop(session: Session, key: str, *, actor: str, now_ms: int) -> tuple[Act, list[Act]]:
+def request_stop(session: Session, key: str, *, actor: str, now_ms: int, trail: Trail | None = None) -> tuple[Act, list[Act]]:
     """Plan a stop of a zone, "{site}:{device}:{zone}", or of a whole device, "{site}:{device}".
 
     Acts that were not handed over yet are cancelled. Returns the stop and the acts cancelled.
@@ -103,7 +108,24 @@ def request_stop(session: Session, key: str, *, actor: str, now_ms: int) -> tupl
         if row.state != "unknown" and step(session, row, "cancelled", "stopped before it was handed over", actor, now_ms)
     ]
     order = _order(device_key, None if zone is None else zone.key, "stop", actor, now_ms)
-    return plan_act(session, new_id(now_ms), order, cause="asked for by hand")[0], cancelled
+    act, _ = plan_act(session, new_id(now_ms), order, cause="asked for by hand")
+    _record(session, trail or Trail(actor, "local", now_ms), "act.stop", act, cancelled=[each.id for each in cancelled])
+    return act, cancelled
+
+
+def withdraw_act(session: Session, act_id: str, *, actor: str, now_ms: int, trail: Trail | None = None) -> Act:
+    """Withdraw an act that waits, or release one whose end is unknown; see `control.ledger.cancel`."""
+    act = cancel(session, act_id, actor, now_ms=now_ms)
+    _record(session, trail or Trail(actor, "local", now_ms), "act.withdraw", act)
+    return act
+
+
+def _record(session: Session, trail: Trail, action: str, act: Act, **more: Any) -> None:
+    amounts = {"seconds": act.seconds, "litres": act.litres, "grams": act.grams}
+    told: dict[str, Any] = {"action": act.action, "zone": act.zone_key, "device": act.device_key, "state": act.state}
+    told |= {name: value for name, value in amounts.items() if value is not None}
+    place = place_of_site(session, act.device_key.partition(":")[0])
+    record(session, trail, action, f"act:{act.id}", place=place, after=told | more)
 
 
 def _zone_for(session: Session, zone_key: str, action: str) -> Zone:

@@ -14,11 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control.checks import check_limit, storable
-from control.errors import Conflict, Invalid, NotFound
+from control.access import Place, Principal
+from control.audit import Trail, record
+from control.checks import storable
+from control.errors import Conflict, Invalid, NotFound, Stale
 from control.ids import is_id, new_id
-from control.models import ScheduleRow
+from control.models import ScheduleRow, ZoneRow
+from control.paging import Order, cut
 from control.records import Schedule
+from control.sight import place_of_site, seen_devices
 from control.zones import get_zone
 
 __all__ = [
@@ -35,6 +39,7 @@ __all__ = [
 ]
 
 ZONE_TYPE_OF: Final = {"irrigation": "bed", "feeding": "pond"}
+ORDER: Final = Order(ScheduleRow.id, {"created": ScheduleRow.id, "updated": ScheduleRow.updated_ms}, "created")
 
 Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Local time of the site, HH:MM")]
 EndTime = Annotated[
@@ -153,6 +158,7 @@ def create_schedule(
     *,
     enabled: bool = True,
     now_ms: int,
+    trail: Trail | None = None,
 ) -> Schedule:
     """Create a schedule of a zone.
 
@@ -180,11 +186,13 @@ def create_schedule(
         definition=parsed.model_dump(mode="json"),
         created_ms=now_ms,
         updated_ms=now_ms,
+        updated_by=None if trail is None else trail.actor,
     )
     if enabled:
         _only_enabled(session, row)
     session.add(row)
     session.flush()
+    _record(session, trail, "schedule.create", row, now_ms, after=_told(row))
     return _schedule(row)
 
 
@@ -194,18 +202,24 @@ def get_schedule(session: Session, schedule_id: str) -> Schedule:
 
 
 def list_schedules(
-    session: Session, *, zone_key: str | None = None, limit: int = 100, after: str | None = None
+    session: Session,
+    *,
+    zone_key: str | None = None,
+    enabled: bool | None = None,
+    seen_by: Principal | None = None,
+    sort: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
 ) -> tuple[list[Schedule], str | None]:
-    """Return schedules, oldest first, and the cursor of the next page if there is one."""
-    query = select(ScheduleRow).where(ScheduleRow.deleted_ms.is_(None)).order_by(ScheduleRow.id)
-    query = query.limit(check_limit(limit) + 1)
+    """Return schedules, oldest first unless told otherwise, and the cursor of the next page if there is one."""
+    query = select(ScheduleRow).where(ScheduleRow.deleted_ms.is_(None))
+    if enabled is not None:
+        query = query.where(ScheduleRow.enabled.is_(enabled))
+    if (devices := seen_devices(seen_by)) is not None:
+        query = query.where(ScheduleRow.zone_key.in_(select(ZoneRow.key).where(ZoneRow.device_key.in_(devices))))
     if zone_key is not None:
         query = query.where(ScheduleRow.zone_key == (zone_key if storable(zone_key) else ""))
-    if after is not None:
-        query = query.where(ScheduleRow.id > (after if storable(after) else ""))
-    rows = session.scalars(query).all()
-    schedules = [_schedule(row) for row in rows[:limit]]
-    return schedules, schedules[-1].id if len(rows) > limit else None
+    return cut(session, query, ORDER, _schedule, sort=sort, limit=limit, after=after)
 
 
 def change_schedule(
@@ -216,17 +230,19 @@ def change_schedule(
     enabled: bool | None = None,
     version: int | None = None,
     now_ms: int,
+    trail: Trail | None = None,
 ) -> Schedule:
     """Change a schedule; None leaves as it is. The new version counts from now: no meal before now is given or missed.
 
     Parameters
     ----------
     version : int or None
-        The version that the change was made from; another one there now is a Conflict. None does not ask.
+        The version that the change was made from; another one there now is Stale. None does not ask.
     """
     row = _live(session, schedule_id)
     if version is not None and version != row.version:
-        raise Conflict(f"the schedule is at version {row.version}, not {version}; read it again")
+        raise Stale("schedule", row.version, version, row.updated_by, row.updated_ms)
+    before = _told(row)
     if definition is not None:
         parsed = parse_definition(definition)
         if parsed.type != row.kind:
@@ -238,13 +254,40 @@ def change_schedule(
         _only_enabled(session, row)
     row.version += 1
     row.updated_ms = now_ms
+    row.updated_by = None if trail is None else trail.actor
     session.flush()
+    _record(session, trail, "schedule.change", row, now_ms, before=before, after=_told(row))
     return _schedule(row)
 
 
-def delete_schedule(session: Session, schedule_id: str, *, now_ms: int) -> None:
-    """Delete a schedule; its acts and decisions stay."""
-    _live(session, schedule_id).deleted_ms = now_ms
+def delete_schedule(
+    session: Session, schedule_id: str, *, version: int | None = None, now_ms: int, trail: Trail | None = None
+) -> None:
+    """Delete a schedule; its acts and decisions stay. `version` as with `change_schedule`."""
+    row = _live(session, schedule_id)
+    if version is not None and version != row.version:
+        raise Stale("schedule", row.version, version, row.updated_by, row.updated_ms)
+    row.deleted_ms = now_ms
+    _record(session, trail, "schedule.delete", row, now_ms, before=_told(row))
+
+
+def _told(row: ScheduleRow) -> dict[str, Any]:
+    return {"zone": row.zone_key, "enabled": row.enabled, "definition": dict(row.definition)}
+
+
+def _record(
+    session: Session,
+    trail: Trail | None,
+    action: str,
+    row: ScheduleRow,
+    now_ms: int,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    place = place_of_site(session, row.zone_key.partition(":")[0]) or Place()
+    trail = trail or Trail("tirta", "local", now_ms)
+    record(session, trail, action, f"schedule:{row.id}", place=place, before=before, after=after)
 
 
 def _only_enabled(session: Session, row: ScheduleRow) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bearer tokens: 256 random bits, shown once, kept as their SHA-256.
+"""Bearer tokens: 256 random bits, shown once, kept as their SHA-256, with roles of their own and an end.
 
-A slow hash would add nothing: nobody can guess 256 bits. Invariant: the text of a token is never stored or logged.
+A slow hash would add nothing: nobody can guess 256 bits. Invariants: the text of a token is never stored or logged; a
+token does no more than its own roles, nor than those of the person who made it, and nothing once that person is disabled.
 """
 
 from __future__ import annotations
@@ -9,61 +10,83 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from control.access import EVERYTHING, Grant, Principal
+from control.audit import Trail, record
 from control.checks import check_name
 from control.errors import Conflict, Invalid, NotFound
-from control.models import TokenRow
+from control.grants import read_grants, write_grants
+from control.people_models import PersonRow, TokenRow
 
-__all__ = ["RIGHTS", "Principal", "Token", "check", "create", "list_tokens", "revoke"]
+__all__ = ["EVERYTHING", "Token", "check", "create", "get_token", "list_tokens", "revoke", "touch"]
 
 PREFIX: Final = "tirta_"  # lets a scanner find a token that leaked into a file
-RIGHTS: Final = ("viewer", "operator", "service")
 MAX_TEXT: Final = 128  # characters of a token that are looked at
-
-Rights = Literal["viewer", "operator", "service"]
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks, and what they may do: a viewer reads, an operator does everything, a service is another program."""
-
-    name: str
-    rights: Rights
+TOUCH_MS: Final = 60_000  # the last use is kept no finer than this [ms]
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, without its text."""
+    """A token, without its text.
 
+    Attributes
+    ----------
+    expires_ms, used_ms : int or None
+        When it ends, and when it was last used, to the minute; None for never.
+    owner_id : str or None
+        The person who made it; None for one made on the command line or by Tirta itself.
+    """
+
+    id: int
     name: str
-    rights: Rights
+    grants: tuple[Grant, ...]
     created_ms: int
     revoked_ms: int | None
+    expires_ms: int | None
+    used_ms: int | None
+    owner_id: str | None
 
 
-def create(session: Session, name: str, rights: str, *, now_ms: int) -> tuple[str, Token]:
+def create(
+    session: Session,
+    name: str,
+    grants: Sequence[Grant],
+    *,
+    now_ms: int,
+    expires_ms: int | None = None,
+    owner_id: str | None = None,
+    trail: Trail | None = None,
+) -> tuple[str, Token]:
     """Create a token; its text is returned here and never again.
 
     Raises
     ------
     Conflict
         A live token has this name.
+    NotFound, Invalid
+        A grant names nothing, or the end has passed.
     """
     check_name("name", name)
-    if rights not in RIGHTS:
-        raise Invalid("rights", f"one of {', '.join(RIGHTS)}")
+    if not grants:
+        raise Invalid("grants", "at least one role")
+    if expires_ms is not None and expires_ms <= now_ms:
+        raise Invalid("expires", "an instant that is to come")
     if _live(session, name) is not None:
         raise Conflict(f"there is a live token {name!r}; revoke it first, or choose another name")
     text = PREFIX + secrets.token_urlsafe(32)
-    row = TokenRow(name=name, rights=rights, digest=_digest(text), created_ms=now_ms)
+    row = TokenRow(name=name, digest=_digest(text), created_ms=now_ms, expires_ms=expires_ms, owner_id=owner_id)
     session.add(row)
     session.flush()
-    return text, _token(row)
+    write_grants(session, grants, token_id=row.id)
+    told = {"name": name, "grants": [str(grant) for grant in grants], "expires_ms": expires_ms}
+    record(session, trail or Trail("tirta", "local", now_ms), "token.create", f"token:{row.id}", after=told)
+    return text, _token(row, tuple(grants))
 
 
 def list_tokens(session: Session, *, revoked: bool = False) -> list[Token]:
@@ -71,27 +94,56 @@ def list_tokens(session: Session, *, revoked: bool = False) -> list[Token]:
     query = select(TokenRow).order_by(TokenRow.name, TokenRow.id)
     if not revoked:
         query = query.where(TokenRow.revoked_ms.is_(None))
-    return [_token(row) for row in session.scalars(query)]
+    rows = session.scalars(query).all()
+    grants = read_grants(session, token_ids=[row.id for row in rows])
+    return [_token(row, grants[row.id]) for row in rows]
 
 
-def revoke(session: Session, name: str, *, now_ms: int) -> None:
+def get_token(session: Session, token_id: int) -> Token:
+    """Return a token that was not revoked."""
+    row = session.get(TokenRow, token_id)
+    if row is None or row.revoked_ms is not None:
+        raise NotFound("token", token_id)
+    return _token(row, read_grants(session, token_ids=[row.id])[row.id])
+
+
+def revoke(session: Session, name: str, *, now_ms: int, trail: Trail | None = None) -> None:
     """End the live token of that name at once."""
     row = _live(session, name)
     if row is None:
         raise NotFound("token", name)
     row.revoked_ms = now_ms
+    trail = trail or Trail("tirta", "local", now_ms)
+    record(session, trail, "token.revoke", f"token:{row.id}", before={"name": name})
 
 
-def check(session: Session, text: str) -> Principal | None:
-    """Return who holds this token, or None where it is not, or no longer, one."""
+def check(session: Session, text: str, *, now_ms: int) -> tuple[Principal, int | None] | None:
+    """Return who holds this token and when it was last used, or None where it is not, or no longer, one."""
     if len(text) > MAX_TEXT or not text.isascii():
         return None
     digest = _digest(text)
-    row = session.scalar(select(TokenRow).where(TokenRow.digest == digest, TokenRow.revoked_ms.is_(None)))
+    query = (
+        select(TokenRow, PersonRow.id, PersonRow.disabled_ms)
+        .outerjoin(PersonRow, PersonRow.id == TokenRow.owner_id)
+        .where(TokenRow.digest == digest, TokenRow.revoked_ms.is_(None))
+        .where(or_(TokenRow.expires_ms.is_(None), TokenRow.expires_ms > now_ms))
+    )
+    found = session.execute(query).first()
     # The index finds by the hash, of which timing tells nothing useful; the last word is a comparison in constant time.
-    if row is None or not hmac.compare_digest(row.digest, digest):
+    if found is None or not hmac.compare_digest(found[0].digest, digest):
         return None
-    return Principal(row.name, row.rights)  # type: ignore[arg-type]
+    row = found[0]
+    owner_id: str | None = found[1]
+    disabled_ms: int | None = found[2]
+    if disabled_ms is not None:
+        return None
+    grants = read_grants(session, token_ids=[row.id], person_ids=[] if owner_id is None else [owner_id])
+    return Principal(row.name, "token", tuple(grants.values()), owner_id, row.id), row.used_ms
+
+
+def touch(session: Session, token_id: int, now_ms: int) -> None:
+    """Keep that a token was used."""
+    session.execute(update(TokenRow).where(TokenRow.id == token_id).values(used_ms=now_ms))
 
 
 def _live(session: Session, name: str) -> TokenRow | None:
@@ -102,5 +154,5 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _token(row: TokenRow) -> Token:
-    return Token(row.name, row.rights, row.created_ms, row.revoked_ms)  # type: ignore[arg-type]
+def _token(row: TokenRow, grants: tuple[Grant, ...]) -> Token:
+    return Token(row.id, row.name, grants, row.created_ms, row.revoked_ms, row.expires_ms, row.used_ms, row.owner_id)

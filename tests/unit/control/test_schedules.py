@@ -9,7 +9,7 @@ import pytest
 
 from control import schedules
 from control.database import Database
-from control.errors import Conflict, Invalid, NotFound
+from control.errors import Conflict, Invalid, NotFound, Stale
 
 NOW = 1_795_305_600_000
 WATER: dict[str, Any] = {"type": "irrigation", "low": 0.22, "high": 0.30, "hours": [["05:00", "08:00"]], "litres_day": 200}
@@ -83,12 +83,12 @@ def test_parse_definition_takes_back_what_was_stored(pilot: Database) -> None:
     assert schedules.parse_definition(feed.definition) == schedules.parse_definition(FEED)
 
 
-def test_change_schedule_from_an_older_version_is_a_conflict(pilot: Database) -> None:
+def test_change_schedule_from_an_older_version_is_stale(pilot: Database) -> None:
     with pilot.session() as session:
         made = schedules.create_schedule(session, "pilot:garden:1", WATER, now_ms=NOW)
         changed = schedules.change_schedule(session, made.id, definition={**WATER, "low": 0.2}, version=1, now_ms=NOW + 1000)
     assert (changed.version, changed.definition["low"], changed.updated_ms) == (2, 0.2, NOW + 1000)
-    with pytest.raises(Conflict, match="version 2"), pilot.session() as session:
+    with pytest.raises(Stale, match="version 2"), pilot.session() as session:
         schedules.change_schedule(session, made.id, enabled=False, version=1, now_ms=NOW)
 
 

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists in an order that is chosen, page by page.
+
+Invariant: a page begins behind the last item of the one before, whatever was added or taken away in between: the cursor is
+that item's place in the order, not a count.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from control.checks import check_limit, storable
+from control.errors import Invalid
+
+__all__ = ["Order", "cut"]
+
+Found = TypeVar("Found")
+AnySelect = TypeVar("AnySelect", bound=Select[*tuple[Any, ...]])
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a list may be sorted.
+
+    Attributes
+    ----------
+    key : column
+        Unique; the order where nothing else is asked for, and between equals.
+    by : mapping
+        Columns that may be sorted by, never NULL, by the name they are asked for with.
+    standard : str
+        The order where none is asked for; "-" before a name is the other way round.
+    """
+
+    key: InstrumentedAttribute[str]
+    by: Mapping[str, InstrumentedAttribute[Any]]
+    standard: str
+
+    def apply(self, query: AnySelect, sort: str | None, limit: int, after: str | None) -> AnySelect:
+        """Return the query in that order, one row more than `limit` from behind `after`."""
+        column, down = self._read(sort)
+        single = column is self.key
+        columns = (column,) if single else (column, self.key)
+        query = query.order_by(*(each.desc() if down else each.asc() for each in columns)).limit(check_limit(limit) + 1)
+        if after is None:
+            return query
+        if single:
+            place = after if storable(after) else ""
+            return query.where(column < place if down else column > place)
+        bound = tuple_(*columns)
+        values = _opened(after)
+        return query.where(bound < values if down else bound > values)
+
+    def cursor(self, row: Any, sort: str | None) -> str:
+        """Return the cursor of the page that follows this row."""
+        column, _ = self._read(sort)
+        key = getattr(row, self.key.key)
+        return str(key) if column is self.key else _closed(getattr(row, column.key), key)
+
+    def _read(self, sort: str | None) -> tuple[InstrumentedAttribute[Any], bool]:
+        text = sort or self.standard
+        column = self.by.get(text.removeprefix("-"))
+        if column is None:
+            raise Invalid("sort", f"one of {', '.join(self.by)}, with - before it for the other way round")
+        return column, text.startswith("-")
+
+
+def cut(
+    session: Session,
+    query: Select[Any],
+    order: Order,
+    shape: Callable[[Any], Found],
+    *,
+    sort: str | None,
+    limit: int,
+    after: str | None,
+) -> tuple[list[Found], str | None]:
+    """Return one page of a query of rows, and the cursor of the next one if there is one."""
+    rows: Sequence[Any] = session.scalars(order.apply(query, sort, limit, after)).all()
+    return [shape(row) for row in rows[:limit]], order.cursor(rows[limit - 1], sort) if len(rows) > limit else None
+
+
+def _closed(value: object, key: str) -> str:
+    text = json.dumps([value, key], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode("ascii")).decode("ascii").rstrip("=")
+
+
+def _opened(after: str) -> tuple[Any, str]:
+    try:
+        value, key = json.loads(base64.urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4)))
+        if isinstance(key, str) and storable(key) and _plain(value):
+            return value, key
+    except (ValueError, binascii.Error, TypeError, RecursionError):
+        pass
+    raise Invalid("after", "the value of `next` in the answer before")
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, str):
+        return storable(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62

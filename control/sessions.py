@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signing in: sessions are kept here, and the browser holds 256 random bits that name one.
+
+Invariants: every sign-in makes a new session, whatever the browser held before; a session ends by itself when nobody uses
+it, and at the latest after a day's work; it is looked up at every request, so that ending it holds at once. What is wrong
+with a sign-in is not told: an unknown name, a wrong password and a disabled person look the same and take as long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from control.access import Principal
+from control.audit import Trail, record
+from control.checks import storable
+from control.database import Database
+from control.errors import WrongCredentials
+from control.grants import read_grants
+from control.passwords import Passwords
+from control.people import Person, get_person
+from control.people_models import PersonRow, SessionRow
+from control.throttle import Throttle
+
+__all__ = [
+    "SessionConfig",
+    "SignedIn",
+    "check_session",
+    "end_session",
+    "end_sessions",
+    "open_session",
+    "sign_in",
+    "touch_session",
+]
+
+MAX_TEXT: Final = 64  # characters of what a browser shows that are looked at
+KEPT_MS: Final = 30 * 86_400_000  # sessions that began longer ago are forgotten [ms]
+TOUCH_MS: Final = 60_000  # the last use is kept no finer than this [ms]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """How long a session lasts.
+
+    Attributes
+    ----------
+    idle_s : float
+        Without a request for so long, it ends. [s]
+    longest_s : float
+        It ends after this, however busy. [s]
+    """
+
+    idle_s: float = 2 * 3600.0
+    longest_s: float = 12 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A new session: who, and what the browser is to hold."""
+
+    person: Person
+    text: str
+
+
+def sign_in(
+    database: Database, login: str, password: str, passwords: Passwords, throttle: Throttle, *, trail: Trail
+) -> SignedIn:
+    """Sign a person in; success and failure go into the audit trail.
+
+    Raises
+    ------
+    TooManyTries
+        The account or the address has failed too often; the password was not looked at.
+    WrongCredentials
+        Name or password are wrong, or the person may not sign in.
+    """
+    throttle.check(login, trail.address)
+    with database.reader() as session:
+        row = session.scalar(select(PersonRow).where(PersonRow.login == login)) if storable(login) else None
+        kept = None if row is None or row.disabled_ms is not None else row.password_hash
+        person_id = "" if row is None else row.id
+    # Outside of any session: hashing takes its time, and holds up nobody's writing.
+    if not passwords.verify(kept, password):
+        throttle.failed(login, trail.address)
+        with database.session() as session:
+            record(session, trail, "session.refused", f"person:{login}")
+        raise WrongCredentials
+    throttle.succeeded(login)
+    better = passwords.hash(password) if kept is not None and passwords.outdated(kept) else None
+    with database.session() as session:
+        if better is not None:
+            session.execute(update(PersonRow).where(PersonRow.id == person_id).values(password_hash=better))
+        return open_session(session, person_id, trail=trail)
+
+
+def open_session(session: Session, person_id: str, *, trail: Trail) -> SignedIn:
+    """Open a session for a person who has shown who they are."""
+    person = get_person(session, person_id)
+    if person.disabled_ms is not None:
+        raise WrongCredentials
+    # Long over: forgotten here, where one more begins, so that the table does not grow with the years.
+    session.execute(delete(SessionRow).where(SessionRow.created_ms < trail.at_ms - KEPT_MS))
+    text = secrets.token_urlsafe(32)
+    row = SessionRow(
+        digest=_digest(text), person_id=person_id, created_ms=trail.at_ms, seen_ms=trail.at_ms, address=trail.address[:100]
+    )
+    session.add(row)
+    session.flush()
+    trail = Trail(person.login, "person", trail.at_ms, trail.address, trail.why)
+    record(session, trail, "session.open", f"person:{person.login}")
+    return SignedIn(person, text)
+
+
+def check_session(session: Session, text: str, config: SessionConfig, *, now_ms: int) -> tuple[Principal, int] | None:
+    """Return whose session this is and when it was last used, or None where it is not, or no longer, one."""
+    if len(text) > MAX_TEXT or not text.isascii():
+        return None
+    query = (
+        select(SessionRow, PersonRow)
+        .join(PersonRow, PersonRow.id == SessionRow.person_id)
+        .where(SessionRow.digest == _digest(text), SessionRow.ended_ms.is_(None), PersonRow.disabled_ms.is_(None))
+    )
+    found = session.execute(query).first()
+    if found is None:
+        return None
+    row, person = found
+    # Before its beginning as well: a clock that was set back must not make a session last.
+    if not row.created_ms <= now_ms + TOUCH_MS or now_ms - row.created_ms >= config.longest_s * 1000:
+        return None
+    if now_ms - row.seen_ms >= config.idle_s * 1000:
+        return None
+    layers = (read_grants(session, person_ids=[person.id])[person.id],)
+    return Principal(person.login, "person", layers, person.id, language=person.language), row.seen_ms
+
+
+def touch_session(session: Session, text: str, now_ms: int) -> None:
+    """Keep that a session was used."""
+    session.execute(update(SessionRow).where(SessionRow.digest == _digest(text)).values(seen_ms=now_ms))
+
+
+def end_session(session: Session, text: str, *, trail: Trail) -> None:
+    """End one session."""
+    live = update(SessionRow).where(SessionRow.digest == _digest(text), SessionRow.ended_ms.is_(None))
+    if session.execute(live.values(ended_ms=trail.at_ms)).rowcount:  # type: ignore[attr-defined]
+        record(session, trail, "session.end", f"person:{trail.actor}")
+
+
+def end_sessions(session: Session, person: Person, *, trail: Trail) -> int:
+    """End every session of a person, and return how many there were."""
+    live = update(SessionRow).where(SessionRow.person_id == person.id, SessionRow.ended_ms.is_(None))
+    ended = int(session.execute(live.values(ended_ms=trail.at_ms)).rowcount)  # type: ignore[attr-defined]
+    record(session, trail, "session.end-all", f"person:{person.login}", after={"ended": ended})
+    return ended
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People, their passwords, invitations and sessions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from control import audit, people, sessions
+from control.access import EVERYWHERE, Grant, Scope
+from control.audit import Trail
+from control.database import Database
+from control.errors import Conflict, Invalid, NotFound, Stale, TooManyTries, WrongCredentials
+from control.passwords import PasswordConfig, Passwords
+from control.people import Person
+from control.sessions import SessionConfig, SignedIn
+from control.throttle import Throttle, ThrottleConfig
+
+NOW = 1_795_305_600_000
+TRAIL = Trail("tester", "local", NOW, "10.0.0.7")
+PASSWORD = "kebun raya balikpapan"
+WEAK = Passwords(PasswordConfig(memory_kib=19 * 1024, passes=2))
+CONFIG = SessionConfig(idle_s=600, longest_s=3600)
+
+
+class Wall:
+    """A time that the test moves. [s]"""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def ani(database: Database) -> Person:
+    """A person who has chosen a password."""
+    with database.session() as session:
+        made = people.create_person(session, "ani", "Ani", home=EVERYWHERE, grants=[Grant("viewer")], trail=TRAIL)
+        code = people.invite(session, made.id, trail=TRAIL).code
+        return people.accept(session, code, PASSWORD, WEAK, trail=TRAIL)
+
+
+def enter(database: Database, login: str = "ani", password: str = PASSWORD, throttle: Throttle | None = None) -> SignedIn:
+    return sessions.sign_in(database, login, password, WEAK, throttle or Throttle(Wall()), trail=TRAIL)
+
+
+def test_sign_in_opens_a_new_session_each_time_and_the_file_holds_neither_it_nor_the_password(
+    database: Database, ani: Person, tmp_path: Path
+) -> None:
+    first, second = enter(database), enter(database)
+    assert first.text != second.text
+    with database.reader() as session:
+        found = sessions.check_session(session, first.text, CONFIG, now_ms=NOW)
+    assert found is not None
+    assert (found[0].name, found[0].kind, found[0].person_id, found[0].language) == ("ani", "person", ani.id, "id")
+    database.close()
+    for text in (first.text, second.text, PASSWORD):
+        assert not any(text.encode() in file.read_bytes() for file in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("login", "password"), [("ani", "wrong password"), ("nobody", PASSWORD), ("\x00", PASSWORD), ("", "")])
+def test_sign_in_with_anything_wrong_says_the_same_and_is_entered_into_the_trail(
+    database: Database, ani: Person, login: str, password: str
+) -> None:
+    with pytest.raises(WrongCredentials) as caught:
+        enter(database, login, password)
+    assert str(caught.value) == WrongCredentials.__doc__
+    with database.reader() as session:
+        assert audit.list_entries(session, limit=1)[0][0].action == "session.refused"
+
+
+def test_sign_in_of_somebody_disabled_or_without_a_password_is_refused(database: Database, ani: Person) -> None:
+    with database.session() as session:
+        people.create_person(session, "budi", "Budi", home=EVERYWHERE, trail=TRAIL)
+        people.change_person(session, ani.id, disabled=True, trail=TRAIL)
+    for login in ("ani", "budi"):
+        with pytest.raises(WrongCredentials):
+            enter(database, login)
+
+
+def test_sign_in_with_an_old_hash_makes_a_new_one_of_the_same_password(database: Database, ani: Person) -> None:
+    strong = Passwords(PasswordConfig(memory_kib=20 * 1024, passes=2))
+    sessions.sign_in(database, "ani", PASSWORD, strong, Throttle(Wall()), trail=TRAIL)
+    with database.reader() as session:
+        row = session.get_one(people.PersonRow, ani.id)
+        assert row.password_hash is not None
+        assert row.password_hash.startswith("$argon2id$v=19$m=20480,t=2,p=1$")
+        assert not strong.outdated(row.password_hash)
+        assert strong.verify(row.password_hash, PASSWORD)
+
+
+def test_passwords_as_they_are_made_are_above_the_least_that_owasp_asks_for() -> None:
+    config = PasswordConfig()
+    assert (config.memory_kib >= 19 * 1024, config.passes >= 2) == (True, True)
+
+
+def test_sign_in_after_too_many_failures_waits_and_the_wait_grows(database: Database, ani: Person) -> None:
+    wall = Wall()
+    throttle = Throttle(wall, ThrottleConfig(account=3, first_s=2.0))
+    for _ in range(3):
+        with pytest.raises(WrongCredentials):
+            enter(database, password="wrong password", throttle=throttle)
+    with pytest.raises(TooManyTries) as caught:
+        enter(database, throttle=throttle)
+    assert caught.value.retry_after_s == 2
+    wall.now_s = 2.5
+    with pytest.raises(WrongCredentials):
+        enter(database, password="wrong password", throttle=throttle)
+    with pytest.raises(TooManyTries, match="4 s"):
+        enter(database, throttle=throttle)
+    wall.now_s = 10
+    assert enter(database, throttle=throttle).person.login == "ani"
+
+
+def test_sign_in_for_an_unknown_name_waits_as_long_as_for_a_known_one(database: Database, ani: Person) -> None:
+    waits = []
+    for login in ("ani", "nobody"):
+        throttle = Throttle(Wall(), ThrottleConfig(account=2))
+        for _ in range(2):
+            with pytest.raises(WrongCredentials):
+                enter(database, login, "wrong password", throttle)
+        with pytest.raises(TooManyTries) as caught:
+            enter(database, login, "wrong password", throttle)
+        waits.append(caught.value.retry_after_s)
+    assert waits[0] == waits[1]
+
+
+def test_throttle_remembers_no_more_than_its_size() -> None:
+    throttle = Throttle(Wall(), ThrottleConfig(account=1, address=10**9, size=10))
+    for number in range(50):
+        throttle.failed(f"account-{number}", "10.0.0.7")
+    throttle.check("account-1", "10.0.0.8")
+    with pytest.raises(TooManyTries):
+        throttle.check("account-49", "10.0.0.8")
+
+
+def test_throttle_holds_up_an_address_that_tries_many_accounts() -> None:
+    throttle = Throttle(Wall(), ThrottleConfig(address=20))
+    for number in range(20):
+        throttle.failed(f"account-{number}", "10.0.0.7")
+    with pytest.raises(TooManyTries):
+        throttle.check("another", "10.0.0.7")
+    throttle.check("another", "10.0.0.8")
+
+
+@pytest.mark.parametrize(("later_s", "lives"), [(599, True), (600, False)])
+def test_check_session_ends_one_that_nobody_uses(database: Database, ani: Person, later_s: int, lives: bool) -> None:
+    text = enter(database).text
+    with database.reader() as session:
+        assert (sessions.check_session(session, text, CONFIG, now_ms=NOW + later_s * 1000) is not None) is lives
+
+
+def test_check_session_ends_one_that_is_used_all_day_and_one_from_the_future(database: Database, ani: Person) -> None:
+    text = enter(database).text
+    with database.session() as session:
+        for later_s in range(500, 3600, 500):
+            assert sessions.check_session(session, text, CONFIG, now_ms=NOW + later_s * 1000) is not None
+            sessions.touch_session(session, text, NOW + later_s * 1000)
+        assert sessions.check_session(session, text, CONFIG, now_ms=NOW + 3_600_000) is None
+        assert sessions.check_session(session, text, CONFIG, now_ms=NOW - 3_600_000) is None
+
+
+def test_end_session_and_disabling_end_it_at_once(database: Database, ani: Person) -> None:
+    first, second = enter(database).text, enter(database).text
+    with database.session() as session:
+        sessions.end_session(session, first, trail=TRAIL)
+        assert sessions.check_session(session, first, CONFIG, now_ms=NOW) is None
+        assert sessions.check_session(session, second, CONFIG, now_ms=NOW) is not None
+        people.change_person(session, ani.id, disabled=True, trail=TRAIL)
+        people.change_person(session, ani.id, disabled=False, trail=TRAIL)
+        assert sessions.check_session(session, second, CONFIG, now_ms=NOW) is None
+
+
+@pytest.mark.parametrize("text", ["", "x", "é", "\ud800", "x" * 10_000])
+def test_check_session_of_anything_else_is_none(database: Database, ani: Person, text: str) -> None:
+    with database.reader() as session:
+        assert sessions.check_session(session, text, CONFIG, now_ms=NOW) is None
+
+
+def test_accept_takes_a_code_once_and_ends_sessions(database: Database, ani: Person) -> None:
+    text = enter(database).text
+    with database.session() as session:
+        code = people.invite(session, ani.id, trail=TRAIL).code
+        people.accept(session, code, "another long password", WEAK, trail=TRAIL)
+        assert sessions.check_session(session, text, CONFIG, now_ms=NOW) is None
+        with pytest.raises(NotFound, match="invitation"):
+            people.accept(session, code, "another long password", WEAK, trail=TRAIL)
+    assert enter(database, password="another long password").person.login == "ani"
+
+
+def test_accept_with_an_old_replaced_or_unknown_code_is_refused(database: Database, ani: Person) -> None:
+    with database.session() as session:
+        replaced = people.invite(session, ani.id, trail=TRAIL).code
+        code = people.invite(session, ani.id, trail=TRAIL).code
+        later = Trail("tester", "local", NOW + people.INVITED_MS)
+        for text, trail in ((replaced, TRAIL), (code, later), ("x", TRAIL), ("é", TRAIL), ("x" * 1000, TRAIL)):
+            with pytest.raises(NotFound, match="invitation"):
+                people.accept(session, text, PASSWORD, WEAK, trail=trail)
+
+
+@pytest.mark.parametrize("password", ["short", "x" * 201, "ani" * 4, "ANI" * 4])
+def test_accept_with_a_bad_password_leaves_the_code_good(database: Database, ani: Person, password: str) -> None:
+    with database.session() as session:
+        code = people.invite(session, ani.id, trail=TRAIL).code
+        with pytest.raises(Invalid, match="password"):
+            people.accept(session, code, password, WEAK, trail=TRAIL)
+        assert people.accept(session, code, "another long password", WEAK, trail=TRAIL).id == ani.id
+
+
+def test_change_password_needs_the_old_one(database: Database, ani: Person) -> None:
+    with database.session() as session:
+        with pytest.raises(Invalid, match="old"):
+            people.change_password(session, ani.id, "wrong password", "another long password", WEAK, trail=TRAIL)
+        people.change_password(session, ani.id, PASSWORD, "another long password", WEAK, trail=TRAIL)
+    with pytest.raises(WrongCredentials):
+        enter(database)
+
+
+@pytest.mark.parametrize("login", ["", "a", "Ani", "ani budi", "-ani", "x" * 101, "an\x00i"])
+def test_create_person_with_a_login_that_does_not_do_names_the_field(database: Database, login: str) -> None:
+    with database.session() as session, pytest.raises(Invalid) as caught:
+        people.create_person(session, login, "Ani", home=EVERYWHERE, trail=TRAIL)
+    assert caught.value.field == "login"
+
+
+def test_create_person_twice_is_a_conflict_and_at_an_unknown_home_not_found(database: Database, ani: Person) -> None:
+    with database.session() as session, pytest.raises(Conflict, match="ani"):
+        people.create_person(session, "ani", "Ani", home=EVERYWHERE, trail=TRAIL)
+    with database.session() as session, pytest.raises(NotFound, match="agency"):
+        people.create_person(session, "budi", "Budi", home=Scope("agency", "a:b"), trail=TRAIL)
+
+
+def test_grant_roles_from_an_old_version_is_stale(database: Database, ani: Person) -> None:
+    with database.session() as session:
+        people.grant_roles(session, ani.id, [Grant("operator")], version=ani.version, trail=TRAIL)
+        with pytest.raises(Stale, match="tester"):
+            people.grant_roles(session, ani.id, [], version=ani.version, trail=TRAIL)
+        assert people.get_person(session, ani.id).grants == (Grant("operator"),)
+
+
+def test_the_trail_of_people_holds_no_secret(database: Database, ani: Person) -> None:
+    enter(database)
+    with database.reader() as session:
+        entries = audit.list_entries(session)[0]
+    assert [entry.action for entry in entries][::-1] == ["person.create", "person.invite", "person.accept", "session.open"]
+    assert not any(PASSWORD in str(entry) or "argon2" in str(entry) for entry in entries)
