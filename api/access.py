@@ -1,73 +1,118 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may ask for what: the one gate before every route.
+"""Who asks: the one gate before every route.
 
-Invariant: nothing passes without a valid token but the two addresses named here, and nothing is changed without
-operator's rights. The gate stands before the routes and knows none of them, so a new route cannot forget it, no body of a
-stranger is read, and a stranger does not learn which addresses exist. A token is looked up for each request: once
-revoked it is refused at once.
+Invariant: nothing passes without a valid token or session but the addresses named here. The gate stands before the routes
+and knows none of them, so a new route cannot forget it, no body of a stranger is read, and a stranger does not learn which
+addresses exist. Tokens and sessions are looked up for each request: once ended they are refused at once. What the browser
+sends by itself, the cookie, counts for a change only when the request comes from our own pages.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Final
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import ApiError, Forbidden, Unauthenticated
+from api.errors import ApiError, CrossSite, TooManyRequests, Unauthenticated
+from api.limits import Limited, RateLimits
 from api.problems import problem_response
 from control import errors as control_errors
-from control import tokens
+from control import sessions, tokens
+from control.access import Principal
+from control.audit import MAX_WHY, Trail
 from control.database import Database
-from control.tokens import Principal
+from control.sessions import SessionConfig
+from gateway.clock import Clock
 
-__all__ = ["OPEN_PATHS", "Caller", "Gate", "OptionalCaller", "token_checker"]
+__all__ = [
+    "COOKIE",
+    "OPEN_PATHS",
+    "READING",
+    "REASON",
+    "SIGN_IN_PATHS",
+    "Caller",
+    "CallersTrail",
+    "Credentials",
+    "Gate",
+    "OptionalCaller",
+    "StrangersTrail",
+    "credential_checker",
+]
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})  # answer ok or 503 to anybody, reasons only to a token
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})  # answer ok or 503 to anybody, reasons only to who is known
+SIGN_IN_PATHS: Final = frozenset({"/api/v1/session", "/api/v1/invitation"})  # POST: this is how one becomes known
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing
-READERS: Final = frozenset({"viewer", "service", "operator"})
-CHANGERS: Final = frozenset({"operator"})
+COOKIE: Final = "__Host-tirta"  # the prefix makes browsers refuse it from any other host, path or without Secure
+REASON: Final = "x-reason"  # why something is changed, for the audit trail; percent-encoded UTF-8
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,512})")
 
-TokenCheck = Callable[[str], Principal | None]
+Credentials = Callable[[str, str], Principal | None]
+"""Looks up what is shown: ("token" or "session", its text)."""
 
 
-def token_checker(database: Database) -> TokenCheck:
-    """Return a function that looks a token up in the control database."""
+def credential_checker(database: Database, config: SessionConfig, wall: Clock) -> Credentials:
+    """Return a function that looks a token or a session up in the control database, and keeps that it was used."""
 
-    def look_up(token: str) -> Principal | None:
+    def look_up(kind: str, text: str) -> Principal | None:
+        now_ms = wall.now_ms()
+        found: tuple[Principal, int | None] | None
         with database.reader() as session:
-            return tokens.check(session, token)
+            if kind == "session":
+                found = sessions.check_session(session, text, config, now_ms=now_ms)
+            else:
+                found = tokens.check(session, text, now_ms=now_ms)
+        if found is None:
+            return None
+        principal, used_ms = found
+        if used_ms is None or now_ms - used_ms >= tokens.TOUCH_MS:
+            # Reading goes on while nothing can be written: the disk is full, say.
+            with suppress(control_errors.DatabaseUnavailable), database.session() as session:
+                if principal.token_id is not None:
+                    tokens.touch(session, principal.token_id, now_ms)
+                else:
+                    sessions.touch_session(session, text, now_ms)
+        return principal
 
     return look_up
 
 
 class Gate:
-    """Let through who has the rights; turn away the rest.
+    """Let through who is known and not too busy; turn away the rest.
 
     Parameters
     ----------
     app : ASGI application
         What lies behind; it finds the caller in `request.state.principal`.
-    check_token : callable
-        Returns whose token it is, or None; called in a thread.
+    check : callable
+        Returns whose token or session it is, or None; called in a thread.
+    limits : RateLimits
+        How often each may ask.
     """
 
-    def __init__(self, app: ASGIApp, check_token: TokenCheck) -> None:
+    def __init__(self, app: ASGIApp, check: Credentials, limits: RateLimits) -> None:
         self._app = app
-        self._check_token = check_token
+        self._check = check
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        state = scope.setdefault("state", {})
+        address = (scope.get("client") or ("",))[0]
+        state["principal"], state["address"] = None, address
         try:
-            scope.setdefault("state", {})["principal"] = await self._admit(scope)
+            principal = state["principal"] = await self._admit(scope, address)
+            limited = self._limits.ask(principal.name if principal else f"@{address}", _sort(scope, principal))
         except ApiError as exc:
             await problem_response(exc.status, exc.detail, headers=exc.headers)(scope, receive, send)
             return
@@ -75,22 +120,88 @@ class Gate:
             detail = "The control database cannot answer now; try again shortly."
             await problem_response(503, detail, headers={"retry-after": "5"})(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        if principal is not None and principal.language is not None:
+            state["language"] = principal.language
+        await self._app(scope, receive, _telling(limited, send))
 
-    async def _admit(self, scope: Scope) -> Principal | None:
-        given = Headers(scope=scope).getlist("authorization")
-        if not given and scope["path"] in OPEN_PATHS:
+    async def _admit(self, scope: Scope, address: str) -> Principal | None:
+        headers = Headers(scope=scope)
+        if scope["method"] == "POST" and scope["path"] in SIGN_IN_PATHS:
+            _require_own_page(headers, strict=False)
             return None
+        given = headers.getlist("authorization")
+        cookie = None if given else cookie_parser(headers.get("cookie", "")).get(COOKIE)
+        if not given and cookie is None:
+            if scope["path"] in OPEN_PATHS:
+                return None
+            raise await self._refused(address, Unauthenticated())
+        if cookie is not None:
+            principal = await self._look_up(scope, "session", cookie)
+            if principal is None:
+                raise await self._refused(address, Unauthenticated("You are no longer signed in; sign in again.", known=True))
+            if scope["method"] not in READING:
+                _require_own_page(headers, strict=True)
+            return principal
         match = _BEARER.fullmatch(given[0].strip()) if len(given) == 1 else None
         if match is None:
-            raise Unauthenticated
-        principal = await run_in_threadpool(self._check_token, match[1])
+            raise await self._refused(address, Unauthenticated())
+        principal = await self._look_up(scope, "token", match[1])
         if principal is None:
-            raise Unauthenticated("This token is unknown or was revoked; `tirta token create` makes a new one.", known=True)
-        allowed = READERS if scope["method"] in READING else CHANGERS
-        if principal.rights not in allowed:
-            raise Forbidden
+            detail = "This token is unknown, has ended or was revoked; `tirta token create` makes a new one."
+            raise await self._refused(address, Unauthenticated(detail, known=True))
         return principal
+
+    async def _look_up(self, scope: Scope, kind: str, text: str) -> Principal | None:
+        async def again() -> Principal | None:
+            return await run_in_threadpool(self._check, kind, text)
+
+        scope["state"]["again"] = again  # for what lasts: is the caller still let in?
+        if kind == "session":
+            scope["state"]["session"] = text
+        return await again()
+
+    async def _refused(self, address: str, error: ApiError) -> ApiError:
+        try:
+            self._limits.ask(f"@{address}", "refused")
+        except TooManyRequests as exc:
+            return exc
+        return error
+
+
+def _sort(scope: Scope, principal: Principal | None) -> str:
+    if principal is None:
+        return "read" if scope["path"] in OPEN_PATHS else "sign-in"
+    return "read" if scope["method"] in READING else "write"
+
+
+def _telling(limited: Limited, send: Send) -> Send:
+    async def send_with_limits(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(limited.headers)
+        await send(message)
+
+    return send_with_limits
+
+
+def _require_own_page(headers: Headers, *, strict: bool) -> None:
+    """Refuse what another site's page made a browser send.
+
+    Parameters
+    ----------
+    strict : bool
+        Also refuse what does not say where it comes from: a browser always does.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        if site != "same-origin":
+            raise CrossSite
+        return
+    origin = headers.get("origin")
+    if origin is None and not strict:
+        return
+    # The scheme is not compared: a proxy with TLS before us speaks plainly with us, and the cookie is Secure.
+    if origin is None or origin.partition("://")[2].lower() != headers.get("host", "").lower():
+        raise CrossSite
 
 
 def _optional_caller(request: Request) -> Principal | None:
@@ -105,5 +216,23 @@ def _caller(request: Request) -> Principal:
     return principal
 
 
+def _reason(request: Request) -> str:
+    return unquote(request.headers.get(REASON, ""), errors="replace")[:MAX_WHY]
+
+
+def _trail(request: Request) -> Trail:
+    wall: Clock = request.app.state.services.wall
+    return Trail.of(_caller(request), wall.now_ms(), request.state.address, _reason(request))
+
+
+def _strangers_trail(request: Request) -> Trail:
+    wall: Clock = request.app.state.services.wall
+    return Trail("stranger", "stranger", wall.now_ms(), request.state.address, _reason(request))
+
+
 Caller = Annotated[Principal, Depends(_caller)]
 OptionalCaller = Annotated[Principal | None, Depends(_optional_caller)]
+CallersTrail = Annotated[Trail, Depends(_trail)]
+"""Who changes something, from where and why."""
+StrangersTrail = Annotated[Trail, Depends(_strangers_trail)]
+"""The same of who has yet to say who they are."""

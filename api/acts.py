@@ -10,17 +10,20 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api.access import Caller
+from api.access import Caller, CallersTrail
 from api.bodies import Body
 from api.instants import When, format_instant, optional_instant
 from api.names import DeviceId, RecordId, ZoneId, ZoneText, zone_in_body
-from api.pages import Listing, Page
+from api.pages import Listing, Page, Sort
+from api.permissions import require
 from api.problems import refusals
 from api.sentences import Sentence
-from api.services import Needs
+from api.services import Needs, Services
 from control import ledger
+from control.access import Permission, Principal
 from control.records import Act, Transition
 from control.sentences import sentences
 from control.states import STATES
@@ -119,11 +122,12 @@ class ActFilter(Page):
         json_schema_extra={"enum": [*_STATES, None]},
         examples=["done"],
     )
+    sort: str | None = Sort("planned")
 
 
 @router.get("/acts")
-def list_acts(services: Needs, request: Annotated[ActFilter, Query()]) -> Listing[ActAnswer]:
-    """List acts, the latest planned first."""
+def list_acts(services: Needs, caller: Caller, request: Annotated[ActFilter, Query()]) -> Listing[ActAnswer]:
+    """List acts, the latest planned first unless told otherwise."""
     zone = None if request.zone is None else zone_in_body("zone", request.zone).key
     with services.database.reader() as session:
         acts, after = ledger.list_acts(
@@ -131,6 +135,8 @@ def list_acts(services: Needs, request: Annotated[ActFilter, Query()]) -> Listin
             zone_key=zone,
             device_key=request.device,
             state=request.state,
+            seen_by=caller,
+            sort=request.sort,
             limit=request.limit,
             after=request.after,
         )
@@ -142,6 +148,7 @@ async def request_act(
     body: NewAct,
     services: Needs,
     caller: Caller,
+    trail: CallersTrail,
     response: Response,
     idempotency_key: Annotated[
         str | None,
@@ -153,42 +160,54 @@ async def request_act(
     ] = None,
 ) -> ActAnswer:
     """Ask for an act by hand; it is in the ledger when this answers, and follows its states from there."""
+    zone = zone_in_body("zone", body.zone)
+    await run_in_threadpool(require, services, caller, Permission.ACTUATE, zone.address.site, "zone", zone.key)
     act = await services.controller.request_act(
-        zone_in_body("zone", body.zone).key,
+        zone.key,
         body.action,
         seconds=body.seconds,
         litres=body.litres,
         grams=body.grams,
         actor=caller.name,
         idempotency_key=idempotency_key,
+        trail=trail,
     )
     return _located(act, response)
 
 
 @router.get("/acts/{record}", responses=refusals(404))
-def show_act(record: RecordId, services: Needs) -> ActDetail:
+def show_act(record: RecordId, services: Needs, caller: Caller) -> ActDetail:
     """Show one act with every step it took."""
+    act = _allowed(record, services, caller, Permission.SEE)
     with services.database.reader() as session:
-        act, steps = ledger.get_act(session, record), ledger.list_transitions(session, record)
+        steps = ledger.list_transitions(session, record)
     return ActDetail(**_plain(act), transitions=[_step(step) for step in steps])
 
 
 @router.post("/acts/{record}/stop", responses=refusals(404, 409))
-async def stop_act(record: RecordId, services: Needs, caller: Caller) -> ActAnswer:
+async def stop_act(record: RecordId, services: Needs, caller: Caller, trail: CallersTrail) -> ActAnswer:
     """Stop one act: withdraw it where it waits, release it where its end is unknown, else stop its zone."""
-    return ActAnswer(**_plain(await services.controller.stop_act(record, actor=caller.name)))
+    await run_in_threadpool(_allowed, record, services, caller, Permission.STOP)
+    return ActAnswer(**_plain(await services.controller.stop_act(record, actor=caller.name, trail=trail)))
 
 
 @router.post("/zones/{zone}/stop", status_code=201, responses=refusals(404))
-async def stop_zone(zone: ZoneId, services: Needs, caller: Caller, response: Response) -> ActAnswer:
+async def stop_zone(zone: ZoneId, services: Needs, caller: Caller, trail: CallersTrail, response: Response) -> ActAnswer:
     """Stop a zone: what waits is withdrawn, what runs is told to end. The answer is the stop, an act of its own."""
-    return _located(await services.controller.stop(zone.key, actor=caller.name), response)
+    return _located(await services.controller.stop(zone.key, actor=caller.name, trail=trail), response)
 
 
 @router.post("/devices/{device}/stop", status_code=201, responses=refusals(404))
-async def stop_device(device: DeviceId, services: Needs, caller: Caller, response: Response) -> ActAnswer:
+async def stop_device(device: DeviceId, services: Needs, caller: Caller, trail: CallersTrail, response: Response) -> ActAnswer:
     """Stop every zone of a device. The answer is the stop, an act of its own."""
-    return _located(await services.controller.stop(device.key, actor=caller.name), response)
+    return _located(await services.controller.stop(device.key, actor=caller.name, trail=trail), response)
+
+
+def _allowed(record: str, services: Services, caller: Principal, permission: Permission) -> Act:
+    with services.database.reader() as session:
+        act = ledger.get_act(session, record)
+    require(services, caller, permission, act.device_key.partition(":")[0], "act", record)
+    return act
 
 
 def _located(act: Act, response: Response) -> ActAnswer:

@@ -3,23 +3,62 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.gzip import GZipMiddleware
 
-from api import acts, decisions, devices, events, health, installation, quarantine, schedules, series, sites, zones
-from api.access import Gate, token_checker
+from api import (
+    acts,
+    audit,
+    decisions,
+    devices,
+    events,
+    health,
+    installation,
+    people,
+    places,
+    quarantine,
+    schedules,
+    series,
+    session,
+    sites,
+    tokens,
+    zones,
+)
+from api.access import Gate, credential_checker
 from api.envelope import BodyLimit, Envelope
+from api.limits import RateLimits
 from api.openapi import describe
+from api.permissions import permit
 from api.problems import handle_problems
 from api.services import Services
 
-__all__ = ["PREFIX", "create_app"]
+__all__ = ["PREFIX", "create_app", "make_routes"]
 
 PREFIX: Final = "/api/v1"
 
-_NOUNS: Final = (sites, devices, zones, series, schedules, acts, decisions, quarantine, events, installation)
+GZIP_LEAST: Final = 1_024  # answers shorter than this are not worth compressing [bytes]
+
+_NOUNS: Final = (
+    session,
+    people,
+    tokens,
+    places,
+    sites,
+    devices,
+    zones,
+    series,
+    schedules,
+    acts,
+    decisions,
+    quarantine,
+    events,
+    audit,
+    installation,
+)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -30,32 +69,41 @@ def create_app(services: Services) -> FastAPI:
     services : Services
         What it needs; owned, and closed after it, by who made it. Closing the feed ends every stream of events.
     """
+    app = make_routes(services.version)
+    app.state.services = services
+    # The one added last stands outermost.
+    app.add_middleware(BodyLimit)
+    # The quickest level: the event loop waits for it. A stream of events is never compressed.
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_LEAST, compresslevel=1)
+    check = credential_checker(services.database, services.sessions, services.wall)
+    app.add_middleware(Gate, check=check, limits=RateLimits(time.monotonic, services.rates))
+    app.add_middleware(Envelope)
+    return app
+
+
+def make_routes(version: str) -> FastAPI:
+    """Return the application with its routes and what stands behind the gate, for who only wants its description."""
     app = FastAPI(
         title="Tirta",
-        version=services.version,
+        version=version,
         openapi_url=None,  # served below, behind the gate
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
-    app.state.services = services
     handle_problems(app)
-    # The one added last stands outermost.
-    app.add_middleware(BodyLimit)
-    app.add_middleware(Gate, check_token=token_checker(services.database))
-    app.add_middleware(Envelope)
-
-    app.include_router(health.router)
+    every = [Depends(permit)]
+    app.include_router(health.router, dependencies=every)
     version_1 = APIRouter(prefix=PREFIX)
     for noun in _NOUNS:
         version_1.include_router(noun.router)
-    app.include_router(version_1)
+    app.include_router(version_1, dependencies=every)
 
-    @app.get("/openapi.json", include_in_schema=False)
+    @app.get("/openapi.json", include_in_schema=False, dependencies=every)
     def show_openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = describe(app, services.version)
+            app.openapi_schema = describe(app, version)
         return app.openapi_schema
 
     return app

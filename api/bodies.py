@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Depends, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.topics import NAME_PATTERN
 
-__all__ = ["Body", "Name", "Title"]
+__all__ = ["Body", "IfMatch", "Name", "Tags", "Title", "tagged"]
 
 
 class Body(BaseModel):
@@ -28,3 +29,29 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 # One line of printable signs: no control characters, no line or paragraph separators.
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\xa0\xad\u2028\u2029]*$")]
 """What people call it."""
+
+Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", examples=["taman"])]
+Tags = Annotated[list[Tag], Field(max_length=20)]
+"""Words of one's own by which things are found."""
+
+
+def _version(
+    if_match: Annotated[
+        str | None,
+        Header(
+            pattern=r'^"[0-9]{1,9}"$',
+            description="The `ETag` that the change is made from; if it is another one by now, the answer is 412.",
+            examples=['"1"'],
+        ),
+    ] = None,
+) -> int | None:
+    return None if if_match is None else int(if_match.strip('"'))
+
+
+IfMatch = Annotated[int | None, Depends(_version)]
+"""The version that a change is made from; None does not ask."""
+
+
+def tagged(version: int, response: Response) -> None:
+    """Give an answer its `ETag`: the version of what it shows."""
+    response.headers["etag"] = f'"{version}"'

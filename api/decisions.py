@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from api.access import Caller
 from api.instants import When, format_instant
 from api.names import ZoneText, zone_in_body
 from api.pages import Listing, NumberedPage
@@ -45,11 +46,13 @@ class DecisionFilter(NumberedPage):
 
 
 @router.get("")
-def list_decisions(services: Needs, request: Annotated[DecisionFilter, Query()]) -> Listing[DecisionAnswer]:
+def list_decisions(services: Needs, caller: Caller, request: Annotated[DecisionFilter, Query()]) -> Listing[DecisionAnswer]:
     """List decisions, the latest first: each that acted, fell on a planned moment or differed from the one before."""
     zone = None if request.zone is None else zone_in_body("zone", request.zone).key
     with services.database.reader() as session:
-        found, after = decisions.list_decisions(session, zone_key=zone, limit=request.limit, after=request.after)
+        found, after = decisions.list_decisions(
+            session, zone_key=zone, seen_by=caller, limit=request.limit, after=request.after
+        )
     items = [
         DecisionAnswer(
             id=str(decision.id),

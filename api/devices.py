@@ -12,15 +12,19 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from api.bodies import Body, Name, Title
+from api.access import Caller, CallersTrail
+from api.bodies import Body, IfMatch, Name, Tags, Title, tagged
 from api.errors import InvalidField, Unavailable
 from api.instants import When, format_instant, optional_instant
 from api.names import DeviceId
-from api.pages import Listing, Page
+from api.pages import Listing, Page, Sort
+from api.permissions import require
 from api.problems import refusals
 from api.services import Needs, Services
 from api.zones import NewParameters
 from control import registry
+from control.access import Permission
+from control.audit import Trail
 from control.records import Device, ZoneSpec, ZoneType
 from gateway import Address, GatewayError, Kind
 from gateway.payloads import MAX_ZONE
@@ -62,6 +66,7 @@ class NewDevice(Body):
     device: Name = Field(description="Its own name there, as it stands in topics.", examples=["bedeng-1"])
     kind: str = Field(description="Kind of device, from the catalogue.", max_length=64, examples=["irrigation-controller"])
     title: Title = Field(description="What people call it.", examples=["Bedeng depan"])
+    tags: Tags = Field(default=[], description="Words to find it by.", examples=[["kebun"]])
     zones: list[NewZone] | None = Field(
         default=None,
         description="Its beds or ponds; one with the device's title when absent.",
@@ -75,6 +80,15 @@ class NewDevice(Body):
         if zones is not None and len({zone.zone for zone in zones}) != len(zones):
             raise ValueError("two zones have the same number")
         return zones
+
+
+class DeviceChange(Body):
+    """What is to be changed of a device; what is absent stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Bedeng depan", "tags": ["kebun"]}]})
+
+    title: Title | None = Field(default=None, description="What people call it.", examples=["Bedeng depan"])
+    tags: Tags | None = Field(default=None, description="Words to find it by.", examples=[["kebun"]])
 
 
 class DeviceAnswer(BaseModel):
@@ -96,6 +110,8 @@ class DeviceAnswer(BaseModel):
     reported: dict[str, Any] | None = Field(
         description="The configuration in force, in its own words.", examples=[{"version": 3, "telemetry_s": 60}]
     )
+    tags: list[str] = Field(description="Words to find it by.", examples=[["kebun"]])
+    version: int = Field(description="Rises with each change by a person; also the `ETag`.", examples=[1])
     created: When = Field(description="When it was created.", examples=["2026-11-22T05:00:00Z"])
 
 
@@ -116,20 +132,39 @@ class DeviceFilter(Page):
     """Which devices are wanted."""
 
     site: str | None = Field(default=None, pattern=NAME_PATTERN, description="Only of this site.", examples=["taman-kota"])
+    kind: str | None = Field(
+        default=None, pattern=NAME_PATTERN, description="Only of this kind.", examples=["irrigation-controller"]
+    )
+    tag: str | None = Field(default=None, pattern="^[a-z0-9_-]{1,40}$", description="Only with this tag.", examples=["kebun"])
+    online: bool | None = Field(default=None, description="Only those that are, or are not, connected.", examples=[True])
+    sort: str | None = Sort("id", "title", "kind", "created")
 
 
 @router.get("")
-def list_devices(services: Needs, request: Annotated[DeviceFilter, Query()]) -> Listing[DeviceAnswer]:
-    """List devices by id; revoked ones are left out."""
+def list_devices(services: Needs, caller: Caller, request: Annotated[DeviceFilter, Query()]) -> Listing[DeviceAnswer]:
+    """List devices, by id unless told otherwise; revoked ones are left out."""
     with services.database.reader() as session:
-        devices, after = registry.list_devices(session, request.site, limit=request.limit, after=request.after)
+        devices, after = registry.list_devices(
+            session,
+            request.site,
+            kind=request.kind,
+            tag=request.tag,
+            online=request.online,
+            seen_by=caller,
+            sort=request.sort,
+            limit=request.limit,
+            after=request.after,
+        )
     return Listing(items=[DeviceAnswer(**_plain(device)) for device in devices], next=after)
 
 
 @router.post("", status_code=201, responses=refusals(404, 409))
-async def create_device(body: NewDevice, services: Needs, response: Response) -> NewDeviceAnswer:
+async def create_device(
+    body: NewDevice, services: Needs, caller: Caller, trail: CallersTrail, response: Response
+) -> NewDeviceAnswer:
     """Create a device; the answer shows its credential, once."""
-    device = await run_in_threadpool(_create, body, services)
+    await run_in_threadpool(require, services, caller, Permission.EQUIP, body.site, "site", body.site)
+    device = await run_in_threadpool(_create, body, services, trail)
     address = Address(device.site, device.name)
     try:
         password = await services.provisioner.provision(address)
@@ -144,23 +179,33 @@ async def create_device(body: NewDevice, services: Needs, response: Response) ->
 
 
 @router.get("/{device}", responses=refusals(404))
-def show_device(device: DeviceId, services: Needs) -> DeviceAnswer:
-    """Show one device."""
+def show_device(device: DeviceId, services: Needs, response: Response) -> DeviceAnswer:
+    """Show one device; `ETag` is its version."""
     with services.database.reader() as session:
-        return DeviceAnswer(**_plain(registry.get_device(session, device.key)))
+        return _tagged(registry.get_device(session, device.key), response)
+
+
+@router.patch("/{device}", responses=refusals(404, 412))
+def change_device(
+    device: DeviceId, body: DeviceChange, services: Needs, trail: CallersTrail, version: IfMatch, response: Response
+) -> DeviceAnswer:
+    """Change a device's title or tags."""
+    with services.database.session() as session:
+        changed = registry.change_device(session, device.key, title=body.title, tags=body.tags, version=version, trail=trail)
+    return _tagged(changed, response)
 
 
 @router.post("/{device}/credential", responses=refusals(404))
-async def rotate_credential(device: DeviceId, services: Needs) -> Credential:
+async def rotate_credential(device: DeviceId, services: Needs, trail: CallersTrail) -> Credential:
     """Make a new credential, shown once; the old one is shut out."""
     await run_in_threadpool(_require, device, services)
-    return Credential(username=device.username, password=await services.provisioner.rotate(device))
+    return Credential(username=device.username, password=await services.provisioner.rotate(device, trail))
 
 
 @router.delete("/{device}", status_code=204, responses=refusals(404))
-async def revoke_device(device: DeviceId, services: Needs) -> None:
+async def revoke_device(device: DeviceId, services: Needs, trail: CallersTrail) -> None:
     """Revoke a device: its credential goes, its schedules stop, its history stays."""
-    await run_in_threadpool(_revoke, device, services)
+    await run_in_threadpool(_revoke, device, services, trail)
     try:
         await services.provisioner.revoke(device)
     except GatewayError as exc:
@@ -170,7 +215,7 @@ async def revoke_device(device: DeviceId, services: Needs) -> None:
         ) from exc
 
 
-def _create(body: NewDevice, services: Services) -> Device:
+def _create(body: NewDevice, services: Services, trail: Trail) -> Device:
     kind = services.catalogue.kinds.get(body.kind)
     if kind is None:
         raise InvalidField("kind", f"there is no such kind; kinds are {', '.join(sorted(services.catalogue.kinds))}")
@@ -184,6 +229,8 @@ def _create(body: NewDevice, services: Services) -> Device:
             _zones(body, kind),
             "",  # nobody can sign in with it; the provisioner sets one that is
             now_ms=services.clock.now_ms(),
+            tags=body.tags,
+            trail=trail,
         )
 
 
@@ -199,9 +246,14 @@ def _require(address: Address, services: Services) -> None:
         registry.get_device(session, address.key)
 
 
-def _revoke(address: Address, services: Services) -> None:
+def _revoke(address: Address, services: Services, trail: Trail) -> None:
     with services.database.session() as session:
-        registry.revoke_device(session, address.key, now_ms=services.clock.now_ms())
+        registry.revoke_device(session, address.key, now_ms=services.clock.now_ms(), trail=trail)
+
+
+def _tagged(device: Device, response: Response) -> DeviceAnswer:
+    tagged(device.version, response)
+    return DeviceAnswer(**_plain(device))
 
 
 def _plain(device: Device) -> dict[str, Any]:
@@ -220,5 +272,7 @@ def _plain(device: Device) -> dict[str, Any]:
         "last_n": device.last_n,
         "config_version": device.config_version,
         "reported": None if device.reported is None else dict(device.reported),
+        "tags": list(device.tags),
+        "version": device.version,
         "created": format_instant(device.created_ms),
     }

@@ -2,10 +2,12 @@
 """Errors of the HTTP API; each leaf is one status code.
 
 ApiError
-├── Unauthenticated     401  send a bearer token that is valid
-├── Forbidden           403  ask for a token with more rights
+├── Unauthenticated     401  sign in, or send a bearer token that is valid
+├── Forbidden           403  ask for a role that allows it
+├── CrossSite           403  send it from Tirta's own pages
 ├── NotFound            404  correct the address
 ├── InvalidField        422  correct the field that is named
+├── TooManyRequests     429  wait
 └── Unavailable         503  try again later
 """
 
@@ -13,7 +15,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["ApiError", "Forbidden", "InvalidField", "NotFound", "Unauthenticated", "Unavailable"]
+__all__ = [
+    "ApiError",
+    "CrossSite",
+    "Forbidden",
+    "InvalidField",
+    "NotFound",
+    "TooManyRequests",
+    "Unauthenticated",
+    "Unavailable",
+]
 
 
 class ApiError(Exception):
@@ -53,7 +64,18 @@ class Unauthenticated(ApiError):
 
 
 class Forbidden(ApiError):
-    """This token may read only; changing anything needs a token with operator's rights."""
+    """Your roles do not allow this."""
+
+    status = 403
+
+    @classmethod
+    def needing(cls, permission: str) -> Forbidden:
+        """Return the error that says which permission is missing."""
+        return cls(f"Your roles do not allow this: it needs the permission {permission}.")
+
+
+class CrossSite(ApiError):
+    """This request comes from another site's page; what is signed in by cookie is changed from Tirta's own pages only."""
 
     status = 403
 
@@ -71,6 +93,16 @@ class InvalidField(ApiError):
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(f"{field}: {detail}", fields=((field, detail),))
+
+
+class TooManyRequests(ApiError):
+    """There were too many requests."""
+
+    status = 429
+
+    def __init__(self, retry_after_s: int, headers: dict[str, str] | None = None) -> None:
+        detail = f"Too many requests in this minute; go on in {retry_after_s} s."
+        super().__init__(detail, headers={**(headers or {}), "retry-after": str(retry_after_s)})
 
 
 class Unavailable(ApiError):

@@ -7,22 +7,29 @@ stream ends when the service does. A comment every 15 s keeps quiet connections 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import InvalidField, Unavailable
 from api.instants import optional_instant
 from api.names import ZoneText, parse_device_id, zone_in_body
-from api.services import Needs
+from api.services import Needs, Services
+from control.access import Permission, Principal
+from control.errors import DatabaseUnavailable
+from control.sight import place_of_site
 from ingest.feed import Event, Subscription, TooManySubscribers
 
 __all__ = ["router"]
 
+LOOK_AGAIN_S: Final = 10.0  # how long a stream may outlast the token, session or role that it was opened with [s]
 STOP_CHECK_S: Final = 1.0  # how long a quiet stream may hold up the service's end [s]
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -51,10 +58,20 @@ def _wanted(request: Annotated[EventFilter, Query()]) -> EventFilter:
     return request
 
 
-async def _subscription(services: Needs) -> AsyncIterator[Subscription]:
+async def _subscription(
+    services: Needs,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            pattern=r"^[0-9]{1,18}$",
+            description="`id` of the last event that was seen: those since then come first. Browsers send it by themselves.",
+            examples=["1795323600017"],
+        ),
+    ] = None,
+) -> AsyncIterator[Subscription]:
     """Subscribe before the stream begins and let go when it has ended."""
     try:
-        async with services.feed.subscribe() as subscription:
+        async with services.feed.subscribe(None if last_event_id is None else int(last_event_id)) as subscription:
             yield subscription
     except TooManySubscribers as exc:
         raise Unavailable(str(exc) or (TooManySubscribers.__doc__ or "")) from exc
@@ -63,23 +80,63 @@ async def _subscription(services: Needs) -> AsyncIterator[Subscription]:
 @router.get("", response_class=EventSourceResponse)
 async def follow_events(
     services: Needs,
+    request: Request,
     wanted: Annotated[EventFilter, Depends(_wanted)],
     subscription: Annotated[Subscription, Depends(_subscription)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Follow telemetry, acts, decisions and devices as they happen.
+    """Follow telemetry, acts, decisions and devices as they happen, of the sites that the caller may see.
 
-    The event `missed` says how many events this reader was too slow for.
+    The event `missed` says how many events this reader was too slow for, or that were forgotten before it came back.
     """
+    sight = Sight(services, request)
     yield ServerSentEvent(comment="following")
     missed = 0
-    while not services.stopping():
+    while not services.stopping() and await sight.lasts():
         event = await subscription.next(STOP_CHECK_S)
         if subscription.missed > missed:
             yield ServerSentEvent(event="missed", raw_data=f'{{"events":{subscription.missed - missed}}}')
             missed = subscription.missed
-        if event is not None and _matches(wanted, event):
+        if event is not None and _matches(wanted, event) and await sight.shows(event):
             text = msgspec.json.encode(_shown(event.data)).decode("utf-8")
             yield ServerSentEvent(event=event.name, id=str(event.number), raw_data=text)
+
+
+class Sight:
+    """What a stream's reader may see, looked at again as long as the stream lasts."""
+
+    def __init__(self, services: Services, request: Request) -> None:
+        self._services = services
+        self._principal: Principal | None = request.state.principal
+        self._again: Callable[[], Awaitable[Principal | None]] = request.state.again
+        self._sites: dict[str, bool] = {}
+        self._looked_s = time.monotonic()
+
+    async def lasts(self) -> bool:
+        """Tell whether the reader is still let in; looked up every few seconds."""
+        if time.monotonic() - self._looked_s >= LOOK_AGAIN_S:
+            self._looked_s = time.monotonic()
+            self._sites.clear()
+            with suppress(DatabaseUnavailable):
+                self._principal = await self._again()
+        return self._principal is not None
+
+    async def shows(self, event: Event) -> bool:
+        """Tell whether the reader may see an event."""
+        principal = self._principal
+        if principal is None or principal.everywhere(Permission.SEE):
+            return principal is not None
+        site = str(event.data.get("zone") or event.data.get("device") or "").partition(":")[0]
+        if site not in self._sites:
+            self._sites[site] = await run_in_threadpool(self._seen, principal, site)
+        return self._sites[site]
+
+    def _seen(self, principal: Principal, site: str) -> bool:
+        try:
+            with self._services.database.reader() as session:
+                place = place_of_site(session, site)
+        except DatabaseUnavailable:
+            return False
+        return place is not None and principal.allows(Permission.SEE, place)
 
 
 def _matches(wanted: EventFilter, event: Event) -> bool:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from api.access import OptionalCaller
 from api.problems import problem_response
 from api.services import HealthCheck, Needs
-from control.tokens import Principal
+from control.access import Principal
 
 __all__ = ["router"]
 

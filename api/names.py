@@ -18,6 +18,8 @@ from gateway import Address
 from gateway.topics import is_name
 
 __all__ = [
+    "AgencyId",
+    "CityId",
     "DeviceId",
     "RecordId",
     "SiteId",
@@ -143,9 +145,37 @@ def _record(
     return record
 
 
+def _city(
+    city: Annotated[
+        str,
+        Path(description="Name of the city.", examples=["city"], json_schema_extra={"pattern": f"^{_NAME}$"}),
+    ],
+) -> str:
+    if not is_name(city):
+        raise NotFound("There is no such city; a city's name is 1 to 64 of a-z 0-9 - _.")
+    return city
+
+
+def _agency(
+    agency: Annotated[
+        str,
+        Path(
+            description="Id of the agency: `{city}:{agency}`.",
+            examples=["city:agency"],
+            json_schema_extra={"pattern": f"^{_NAME}:{_NAME}$"},
+        ),
+    ],
+) -> str:
+    if _DEVICE_ID.fullmatch(agency) is None:
+        raise NotFound("There is no such agency; an agency's id is {city}:{agency}, such as city:agency.")
+    return agency
+
+
 ZoneText = Annotated[str, Field(max_length=150, json_schema_extra={"pattern": f"^{_NAME}:{_NAME}:{_ZONE_NUMBER}$"})]
 """A zone's id in a body or a filter, to be read by `zone_in_body`, whose answer says more than a pattern's."""
 
+CityId = Annotated[str, Depends(_city)]
+AgencyId = Annotated[str, Depends(_agency)]
 SiteId = Annotated[str, Depends(_site)]
 DeviceId = Annotated[Address, Depends(_device)]
 ZoneId = Annotated[ZoneKey, Depends(_zone)]

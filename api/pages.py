@@ -6,16 +6,28 @@ Invariant: `next` is the `after` of the page that follows, and null on the last 
 
 from __future__ import annotations
 
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-__all__ = ["LIMIT_DEFAULT", "LIMIT_MAX", "Listing", "NumberedPage", "Page"]
+__all__ = ["LIMIT_DEFAULT", "LIMIT_MAX", "Listing", "NumberedPage", "Page", "Sort"]
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
 
 Item = TypeVar("Item")
+
+
+def Sort(*names: str) -> Any:  # noqa: N802 - stands where a type's field is declared
+    """Return the field of a filter that chooses the order: one of the names, or one with - before it."""
+    choices: list[JsonValue] = [*names, *(f"-{name}" for name in names), None]
+    return Field(
+        default=None,
+        max_length=20,
+        description=f"Order: {', '.join(f'`{name}`' for name in names)}; with `-` before it the other way round.",
+        json_schema_extra={"enum": choices},
+        examples=[f"-{names[0]}"],
+    )
 
 
 class Page(BaseModel):
@@ -26,7 +38,7 @@ class Page(BaseModel):
     limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="Most items in the answer.")
     after: str | None = Field(
         default=None,
-        pattern=r"^[0-9A-Za-z_:.-]{1,200}$",
+        pattern=r"^[0-9A-Za-z_:.@+-]{1,2000}$",
         description="The `next` of the page before.",
     )
 

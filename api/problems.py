@@ -36,12 +36,14 @@ _log = logging.getLogger(__name__)
 _TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 _MEANINGS: Final = {
-    401: "No token, or one that is not valid (any longer).",
-    403: "The token's rights do not reach so far.",
-    404: "There is no such thing.",
+    401: "Not signed in, and no token, or one that is not valid (any longer).",
+    403: "The caller's roles do not allow this.",
+    404: "There is no such thing, or the caller may not see it.",
     409: "The request contradicts what is there.",
+    412: "It was changed since the version in `If-Match`.",
     413: "The body is larger than 1 MiB.",
     422: "Something in the request is wrong; `errors` names the fields.",
+    429: "Too many requests, or too many failed attempts to sign in.",
     503: "Part of the service cannot answer now; try again later.",
 }
 
@@ -137,6 +139,14 @@ async def _validation_error(_: Request, exc: Exception) -> Response:
 async def _control_error(request: Request, exc: Exception) -> Response:
     if isinstance(exc, control_errors.NotFound):
         return problem_response(404, str(exc))
+    if isinstance(exc, control_errors.Stale):
+        return problem_response(412, str(exc), headers={"etag": f'"{exc.version}"'})
+    if isinstance(exc, control_errors.NotAllowed):
+        return problem_response(403, str(exc))
+    if isinstance(exc, control_errors.WrongCredentials):
+        return problem_response(401, str(exc), headers={"www-authenticate": 'Bearer realm="tirta"'})
+    if isinstance(exc, control_errors.TooManyTries):
+        return problem_response(429, str(exc), headers={"retry-after": str(exc.retry_after_s)})
     if isinstance(exc, control_errors.Conflict):
         return problem_response(409, str(exc))
     if isinstance(exc, control_errors.Invalid):

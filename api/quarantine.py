@@ -9,12 +9,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from api.access import Caller
 from api.errors import NotFound
 from api.instants import When, format_instant
 from api.names import RecordId, record_number
 from api.pages import Listing, NumberedPage
 from api.problems import refusals
-from api.services import Needs
+from api.services import Needs, Services
+from control.access import Permission, Principal
+from control.sight import place_of_site, site_names
 from gateway.topics import NAME_PATTERN
 from ingest.quarantine import QuarantinedRecord
 
@@ -57,31 +60,42 @@ class QuarantineFilter(NumberedPage):
 
 
 @router.get("")
-def list_quarantine(services: Needs, request: Annotated[QuarantineFilter, Query()]) -> Listing[QuarantineEntry]:
-    """List what was not taken, newest first."""
+def list_quarantine(services: Needs, caller: Caller, request: Annotated[QuarantineFilter, Query()]) -> Listing[QuarantineEntry]:
+    """List what was not taken, newest first; what names no site is shown to who sees every site."""
+    with services.database.reader() as session:
+        sites = site_names(session, caller)
     items, after = services.quarantine.list(
         limit=request.limit,
         after=request.cursor,
         reason=request.reason,
         site=request.site,
         device=request.device,
+        sites=sites,
     )
     entries = [QuarantineEntry(**_plain(item)) for item in items]
     return Listing(items=entries, next=None if after is None else str(after))
 
 
 @router.get("/{record}", responses=refusals(404))
-def show_quarantine(record: RecordId, services: Needs) -> QuarantineDetail:
+def show_quarantine(record: RecordId, services: Needs, caller: Caller) -> QuarantineDetail:
     """Show one entry with its payload."""
     number = record_number(record)
     item = None if number is None else services.quarantine.get(number)
-    if item is None:
+    if item is None or not _seen(item.site, services, caller):
         raise NotFound("There is no quarantine entry with this id; the oldest are dropped when room runs out.")
     return QuarantineDetail(
         **_plain(item),
         payload_text=item.payload.decode("utf-8", "replace"),
         payload_base64=base64.b64encode(item.payload).decode("ascii"),
     )
+
+
+def _seen(site: str | None, services: Services, caller: Principal) -> bool:
+    if caller.everywhere(Permission.SEE):
+        return True
+    with services.database.reader() as session:
+        place = None if site is None else place_of_site(session, site)
+    return place is not None and caller.allows(Permission.SEE, place)
 
 
 def _plain(item: QuarantinedRecord) -> dict[str, Any]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.bodies import Body
+from api.access import Caller, CallersTrail
+from api.bodies import Body, IfMatch, tagged
 from api.instants import When, format_instant
 from api.names import RecordId, ZoneText, zone_in_body
-from api.pages import Listing, Page
+from api.pages import Listing, Page, Sort
+from api.permissions import require
 from api.problems import refusals
-from api.services import Needs
+from api.services import Needs, Services
 from control import records, schedules
+from control.access import Permission, Principal
 from control.schedules import Definition
 
 __all__ = ["router"]
@@ -74,73 +77,90 @@ class ScheduleFilter(Page):
     """Which schedules are wanted."""
 
     zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+    enabled: bool | None = Field(default=None, description="Only those that are, or are not, followed.", examples=[True])
+    sort: str | None = Sort("created", "updated")
 
 
 @router.get("")
-def list_schedules(services: Needs, request: Annotated[ScheduleFilter, Query()]) -> Listing[ScheduleAnswer]:
-    """List schedules, oldest first."""
+def list_schedules(services: Needs, caller: Caller, request: Annotated[ScheduleFilter, Query()]) -> Listing[ScheduleAnswer]:
+    """List schedules, oldest first unless told otherwise."""
     zone = None if request.zone is None else zone_in_body("zone", request.zone).key
     with services.database.reader() as session:
-        found, after = schedules.list_schedules(session, zone_key=zone, limit=request.limit, after=request.after)
+        found, after = schedules.list_schedules(
+            session,
+            zone_key=zone,
+            enabled=request.enabled,
+            seen_by=caller,
+            sort=request.sort,
+            limit=request.limit,
+            after=request.after,
+        )
     return Listing(items=[ScheduleAnswer(**_plain(schedule)) for schedule in found], next=after)
 
 
 @router.post("", status_code=201, responses=refusals(404, 409))
-def create_schedule(body: NewSchedule, services: Needs, response: Response) -> ScheduleAnswer:
+def create_schedule(
+    body: NewSchedule, services: Needs, caller: Caller, trail: CallersTrail, response: Response
+) -> ScheduleAnswer:
     """Create a schedule."""
     zone = zone_in_body("zone", body.zone)
+    require(services, caller, Permission.SCHEDULE, zone.address.site, "zone", zone.key)
     with services.database.session() as session:
         schedule = schedules.create_schedule(
-            session, zone.key, body.definition, enabled=body.enabled, now_ms=services.clock.now_ms()
+            session, zone.key, body.definition, enabled=body.enabled, now_ms=services.clock.now_ms(), trail=trail
         )
     response.headers["location"] = f"/api/v1/schedules/{schedule.id}"
     return _tagged(schedule, response)
 
 
 @router.get("/{record}", responses=refusals(404))
-def show_schedule(record: RecordId, services: Needs, response: Response) -> ScheduleAnswer:
+def show_schedule(record: RecordId, services: Needs, caller: Caller, response: Response) -> ScheduleAnswer:
     """Show one schedule; `ETag` is its version."""
-    with services.database.reader() as session:
-        return _tagged(schedules.get_schedule(session, record), response)
+    return _tagged(_allowed(record, services, caller, Permission.SEE), response)
 
 
-@router.put("/{record}", responses=refusals(404, 409))
+@router.put("/{record}", responses=refusals(404, 409, 412))
 def change_schedule(
     record: RecordId,
     body: ScheduleChange,
     services: Needs,
+    caller: Caller,
+    trail: CallersTrail,
+    version: IfMatch,
     response: Response,
-    if_match: Annotated[
-        str | None,
-        Header(
-            pattern=r'^"[0-9]{1,9}"$',
-            description="The `ETag` that the change was made from; if it is another one by now, the answer is 409.",
-            examples=['"1"'],
-        ),
-    ] = None,
 ) -> ScheduleAnswer:
     """Change a schedule; the new version counts from now."""
+    _allowed(record, services, caller, Permission.SCHEDULE)
     with services.database.session() as session:
         changed = schedules.change_schedule(
             session,
             record,
             definition=body.definition,
             enabled=body.enabled,
-            version=None if if_match is None else int(if_match.strip('"')),
+            version=version,
             now_ms=services.clock.now_ms(),
+            trail=trail,
         )
     return _tagged(changed, response)
 
 
-@router.delete("/{record}", status_code=204, responses=refusals(404))
-def delete_schedule(record: RecordId, services: Needs) -> None:
+@router.delete("/{record}", status_code=204, responses=refusals(404, 412))
+def delete_schedule(record: RecordId, services: Needs, caller: Caller, trail: CallersTrail, version: IfMatch) -> None:
     """Delete a schedule; its acts and decisions stay."""
+    _allowed(record, services, caller, Permission.SCHEDULE)
     with services.database.session() as session:
-        schedules.delete_schedule(session, record, now_ms=services.clock.now_ms())
+        schedules.delete_schedule(session, record, version=version, now_ms=services.clock.now_ms(), trail=trail)
+
+
+def _allowed(record: str, services: Services, caller: Principal, permission: Permission) -> records.Schedule:
+    with services.database.reader() as session:
+        schedule = schedules.get_schedule(session, record)
+    require(services, caller, permission, schedule.zone_key.partition(":")[0], "schedule", record)
+    return schedule
 
 
 def _tagged(schedule: records.Schedule, response: Response) -> ScheduleAnswer:
-    response.headers["etag"] = f'"{schedule.version}"'
+    tagged(schedule.version, response)
     return ScheduleAnswer(**_plain(schedule))
 
 

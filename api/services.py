@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
 from api.errors import Unavailable
+from api.limits import RateConfig
+from control.audit import Trail
 from control.controller import Controller
 from control.database import Database
+from control.passwords import Passwords
+from control.sessions import SessionConfig
+from control.throttle import Throttle
 from gateway import Address, Catalogue, Clock, Kind
+from gateway.clock import WallClock
 from ingest.feed import LiveFeed
 from ingest.latest import LatestState
 from ingest.quarantine import Quarantine
@@ -38,8 +45,8 @@ class Provisioner(Protocol):
             The password, which is kept nowhere.
         """
 
-    async def rotate(self, address: Address) -> str:
-        """Make a new credential, shut the old one out, and return the password."""
+    async def rotate(self, address: Address, trail: Trail | None = None) -> str:
+        """Make a new credential, shut the old one out, and return the password; `trail` says who asks for it."""
 
     async def revoke(self, address: Address) -> None:
         """Shut out a device that the registry has revoked, end its session and forget what the broker kept for it."""
@@ -81,6 +88,10 @@ class Services:
         Tirta's version.
     stopping : callable
         Tells whether the service is going down: streams of events end then, or they would hold it up.
+    wall : Clock
+        By which sessions and tokens end, and the audit trail is dated: never fast.
+    passwords, throttle, sessions, rates
+        How people sign in, and how often each may ask.
     """
 
     database: Database
@@ -96,6 +107,11 @@ class Services:
     metrics: CollectorRegistry
     version: str
     stopping: Callable[[], bool]
+    wall: Clock = field(default_factory=WallClock)
+    passwords: Passwords = field(default_factory=Passwords)
+    throttle: Throttle = field(default_factory=lambda: Throttle(time.monotonic))
+    sessions: SessionConfig = field(default_factory=SessionConfig)
+    rates: RateConfig = field(default_factory=RateConfig)
 
 
 def kind_of(services: Services, name: str) -> Kind:

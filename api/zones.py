@@ -15,14 +15,16 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.bodies import Body, Title
+from api.access import Caller, CallersTrail
+from api.bodies import Body, IfMatch, Tags, Title
 from api.errors import InvalidField
 from api.instants import When, format_instant
 from api.names import ZoneId
-from api.pages import Listing, Page
+from api.pages import Listing, Page, Sort
 from api.problems import refusals
 from api.services import Needs, Services
 from control import registry
+from control.audit import Trail
 from control.records import Zone, ZoneParameters
 from gateway import Catalogue
 from gateway.topics import NAME_PATTERN
@@ -56,6 +58,7 @@ class ZoneChange(NewParameters):
     model_config = ConfigDict(json_schema_extra={"examples": [{"litres_day": 300.0, "max_seconds": 600}]})
 
     title: Title | None = Field(default=None, description="What people call it.", examples=["Bedeng depan"])
+    tags: Tags | None = Field(default=None, description="Words to find it by.", examples=[["cabai"]])
 
 
 class Parameters(BaseModel):
@@ -89,6 +92,8 @@ class ZoneAnswer(BaseModel):
     title: str = Field(description="What people call it.", examples=["Bedeng 1"])
     type: str = Field(description="`bed`, `pond` or `point`.", examples=["bed"])
     parameters: Parameters = Field(description="What it is like, and its hard limits.")
+    tags: list[str] = Field(description="Words to find it by.", examples=[["cabai"]])
+    version: int = Field(description="Rises with each change by a person; also the `ETag`.", examples=[1])
     latest: dict[str, LatestValue] = Field(
         description="The newest value of each quantity ever measured here.",
         examples=[{"soil_moisture": {"value": 0.31, "unit": "m3/m3", "at": "2026-11-22T05:00:00Z", "age_s": 12.0}}],
@@ -105,6 +110,8 @@ class ZoneFilter(Page):
         description="Only of this device: `{site}:{device}`.",
         examples=["taman-kota:bedeng-1"],
     )
+    tag: str | None = Field(default=None, pattern="^[a-z0-9_-]{1,40}$", description="Only with this tag.", examples=["cabai"])
+    sort: str | None = Sort("title")
     quantities: str | None = Field(
         default=None,
         max_length=2_000,
@@ -114,37 +121,58 @@ class ZoneFilter(Page):
 
 
 @router.get("", response_model=Listing[ZoneAnswer])
-def list_zones(services: Needs, request: Annotated[ZoneFilter, Query()]) -> Response:
-    """List zones with their latest values, in the order of their device and number."""
+def list_zones(services: Needs, caller: Caller, request: Annotated[ZoneFilter, Query()]) -> Response:
+    """List zones with their latest values, in the order of their device and number unless told otherwise."""
     wanted = None if request.quantities is None else _names(request.quantities, services.catalogue)
     with services.database.reader() as session:
         zones, after = registry.list_zones(
-            session, site=request.site, device=request.device, limit=request.limit, after=request.after
+            session,
+            site=request.site,
+            device=request.device,
+            tag=request.tag,
+            seen_by=caller,
+            sort=request.sort,
+            limit=request.limit,
+            after=request.after,
         )
     return _encoded({"items": _plain(zones, services, wanted), "next": after})
 
 
 @router.get("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
 def show_zone(zone: ZoneId, services: Needs) -> Response:
-    """Show one zone with its latest values."""
+    """Show one zone with its latest values; `ETag` is the version of what people change of it."""
     with services.database.reader() as session:
         found = registry.get_zone(session, zone.key)
-    return _encoded(_plain([found], services)[0])
+    return _tagged(found, services)
 
 
-@router.patch("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
-async def change_zone(zone: ZoneId, body: ZoneChange, services: Needs) -> Response:
-    """Change a zone's title, parameters or limits; its device is told the new limits."""
-    changed = await run_in_threadpool(_change, zone.key, body, services)
+@router.patch("/{zone}", response_model=ZoneAnswer, responses=refusals(404, 412))
+async def change_zone(zone: ZoneId, body: ZoneChange, services: Needs, trail: CallersTrail, version: IfMatch) -> Response:
+    """Change a zone's title, parameters, limits or tags; its device is told the new limits."""
+    changed = await run_in_threadpool(_change, zone.key, body, services, trail, version)
     services.controller.wake()
-    return _encoded(_plain([changed], services)[0])
+    return _tagged(changed, services)
 
 
-def _change(key: str, body: ZoneChange, services: Services) -> Zone:
+def _change(key: str, body: ZoneChange, services: Services, trail: Trail, version: int | None) -> Zone:
     with services.database.session() as session:
         kept = registry.get_zone(session, key).parameters
         wanted = body.parameters(kept)
-        return registry.change_zone(session, key, title=body.title, parameters=None if wanted == kept else wanted)
+        return registry.change_zone(
+            session,
+            key,
+            title=body.title,
+            parameters=None if wanted == kept else wanted,
+            tags=body.tags,
+            version=version,
+            trail=trail,
+        )
+
+
+def _tagged(zone: Zone, services: Services) -> Response:
+    answer = _encoded(_plain([zone], services)[0])
+    answer.headers["etag"] = f'"{zone.version}"'
+    return answer
 
 
 def _names(text: str, catalogue: Catalogue) -> list[str]:
@@ -174,6 +202,8 @@ def _plain(zones: Sequence[Zone], services: Services, wanted: Sequence[str] | No
             "title": zone.title,
             "type": zone.type,
             "parameters": zone.parameters,  # the encoder takes the record as it is
+            "tags": zone.tags,
+            "version": zone.version,
             "latest": _shown(values, services.catalogue, now_ms),
         }
         for zone, values in zip(zones, found, strict=True)

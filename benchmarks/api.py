@@ -34,6 +34,7 @@ from api.app import create_app
 from api.services import Services
 from control import registry, tokens
 from control.controller import Controller
+from control.access import Grant
 from control.database import Database, open_database
 from control.records import ZoneParameters, ZoneSpec
 from gateway import Address, Catalogue, WallClock, load_catalogue
@@ -202,7 +203,7 @@ def _fill(database: Database, devices: DeviceTable, latest: LatestState, catalog
     parameters = ZoneParameters(area_m2=6.0, root_depth_m=0.3, flow_l_min=8.5)
     measured = [quantity.name for quantity in catalogue.kinds[KIND].quantities][:QUANTITIES]
     with database.session() as session:
-        token, _ = tokens.create(session, "bench", "viewer", now_ms=now_ms)
+        token, _ = tokens.create(session, "bench", (Grant("viewer"),), now_ms=now_ms)
         registry.create_site(session, "bench", "Bench", "Asia/Makassar", now_ms=now_ms)
         for first in range(0, zones, ZONES_A_DEVICE):
             name = f"device-{first // ZONES_A_DEVICE:04}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,7 +18,9 @@ from typing import Any, Final
 __all__ = ["MAX_PENDING", "MAX_SUBSCRIBERS", "Event", "LiveFeed", "Subscription", "TooManySubscribers"]
 
 MAX_PENDING: Final = 1_000  # events waiting for one listener; past it the oldest is dropped and counted
-MAX_SUBSCRIBERS: Final = 100
+MAX_SUBSCRIBERS: Final = 1_000
+KEPT: Final = 2_000  # past events that a returning listener is still told
+RETURN_S: Final = 60.0  # so long after the last listener left, events are made as if it were still there [s]
 
 
 class TooManySubscribers(Exception):
@@ -36,11 +39,12 @@ class Event:
 class Subscription:
     """One listener's events, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: Iterable[Event] = (), missed: int = 0) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pending: deque[Event] = deque(maxlen=MAX_PENDING)
+        past = list(past)
+        self._pending: deque[Event] = deque(past, maxlen=MAX_PENDING)
         self._ready = asyncio.Event()
-        self.missed = 0
+        self.missed = missed + max(len(past) - MAX_PENDING, 0)
 
     def put(self, event: Event) -> None:
         """Hand over an event, from any thread."""
@@ -61,42 +65,76 @@ class Subscription:
 
 
 class LiveFeed:
-    """Tell events to all listeners. Thread-safe."""
+    """Tell events to all listeners. Thread-safe.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    start : int
+        Number below that of the first event. A service gives one that rises with each of its starts, so that a listener
+        from before the last one is known as such.
+    monotonic : callable
+        Returns a time that only goes forward. [s]
+    """
+
+    def __init__(self, start: int = 0, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
-        self._number = 0
+        self._start = self._number = start
+        self._past: deque[Event] = deque(maxlen=KEPT)
+        self._monotonic = monotonic
+        self._left_s = -RETURN_S
         self._subscriptions: set[Subscription] = set()
 
     @property
     def active(self) -> bool:
-        """Whether anybody listens; a busy source need not make events for nobody."""
-        return bool(self._subscriptions)
+        """Whether anybody listens, or may come back; a busy source need not make events for nobody."""
+        return bool(self._subscriptions) or self._monotonic() - self._left_s < RETURN_S
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._subscriptions)
 
     def publish(self, name: str, data: Mapping[str, Any]) -> None:
         """Tell an event to whoever listens now."""
         with self._lock:
             self._number += 1
             event = Event(self._number, name, data)
+            self._past.append(event)
             for subscription in self._subscriptions:
                 subscription.put(event)
 
     @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[Subscription]:
+    async def subscribe(self, after: int | None = None) -> AsyncIterator[Subscription]:
         """Listen until the context ends.
+
+        Parameters
+        ----------
+        after : int or None
+            Number of the last event that the listener has: those since then come first, and what is no longer kept of
+            them counts as missed. None begins with what happens from now on.
 
         Raises
         ------
         TooManySubscribers
             `MAX_SUBSCRIBERS` listen already.
         """
-        subscription = Subscription()
         with self._lock:
             if len(self._subscriptions) >= MAX_SUBSCRIBERS:
                 raise TooManySubscribers
+            subscription = self._subscription(after)
             self._subscriptions.add(subscription)
         try:
             yield subscription
         finally:
             with self._lock:
                 self._subscriptions.discard(subscription)
+                if not self._subscriptions:
+                    self._left_s = self._monotonic()
+
+    def _subscription(self, after: int | None) -> Subscription:
+        if after is None or after >= self._number:
+            return Subscription()
+        past = [event for event in self._past if event.number > after]
+        # What happened before this start is not known: at least one event is said to be missing.
+        first = past[0].number if past else self._number + 1
+        return Subscription(past, 1 if after < self._start else first - after - 1)

@@ -7,8 +7,9 @@ burst is decoded; the size stays under its bound, and what was dropped for it is
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -142,15 +143,24 @@ class Quarantine:
         reason: str | None = None,
         site: str | None = None,
         device: str | None = None,
+        sites: Collection[str] | None = None,
     ) -> tuple[list[QuarantinedRecord], int | None]:
-        """Return records newest first, and the id to continue `after`, or None at the end."""
+        """Return records newest first, and the id to continue `after`, or None at the end.
+
+        Parameters
+        ----------
+        sites : collection of str or None
+            Only of these sites; None asks for all, also what names none.
+        """
         wanted = {"reason": reason, "site": site, "device": device}
         clauses = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
         clauses += ["id < :after"] if after is not None else []
+        clauses += ["site in (select value from json_each(:sites))"] if sites is not None else []
+        among = None if sites is None else json.dumps(list(sites))
         where = f"where {' and '.join(clauses)}" if clauses else ""
         query = f"select {_COLUMNS} from record {where} order by id desc limit :limit"  # noqa: S608 - names are ours
         with self._lock, translated(_NAME):
-            rows = self._db.execute(query, {**wanted, "after": after, "limit": limit + 1}).fetchall()
+            rows = self._db.execute(query, {**wanted, "after": after, "sites": among, "limit": limit + 1}).fetchall()
         items = [_record(row) for row in rows[:limit]]
         return items, items[-1].id if len(rows) > limit else None
 

@@ -114,7 +114,9 @@ async def _lay_ground(settings: Settings, options: UpOptions, folder: DataFolder
     if options.demo:
         prepare_demo(database, folder, clock.now_ms())
     devices = DeviceTable()
-    return _Ground(settings, folder, clock, database, catalogue, devices, LatestState(devices, catalogue), LiveFeed())
+    # Numbers rise with each start: a listener from before is told that it missed something.
+    feed = LiveFeed(start=WallClock().now_ms())
+    return _Ground(settings, folder, clock, database, catalogue, devices, LatestState(devices, catalogue), feed)
 
 
 async def _furnish(

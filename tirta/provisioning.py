@@ -11,6 +11,7 @@ import asyncio
 import logging
 
 from control import registry
+from control.audit import Trail
 from control.database import Database
 from gateway import Address, Catalogue
 from gateway.credentials import hash_password, new_credential
@@ -53,18 +54,18 @@ class DeviceProvisioner:
         """Make the credential of a registered device and let it in."""
         return await self.rotate(address)
 
-    async def rotate(self, address: Address) -> str:
+    async def rotate(self, address: Address, trail: Trail | None = None) -> str:
         """Make a new credential, valid at once; the old one is refused from then on."""
         credential = new_credential(address.username)
         async with self._changing:
-            users = await asyncio.to_thread(self._keep, address, credential.password)
+            users = await asyncio.to_thread(self._keep, address, credential.password, trail)
             if notice := await self._admission.admit(users):
                 logger.warning("%s", notice, extra={"action": "broker_notice"})
         return credential.password
 
-    def _keep(self, address: Address, password: str) -> dict[str, str]:
+    def _keep(self, address: Address, password: str, trail: Trail | None) -> dict[str, str]:
         with self._database.session() as session:
-            registry.set_password_hash(session, address.key, hash_password(password))
+            registry.set_password_hash(session, address.key, hash_password(password), trail=trail)
         return known_devices(self._database, self._catalogue, self._devices)
 
     async def revoke(self, address: Address) -> None:

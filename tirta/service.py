@@ -158,10 +158,10 @@ def _make_tokens(house: House, http: str) -> Ready:
     operator = None
     with house.services.database.session() as session:
         if not tokens.list_tokens(session, revoked=True):
-            operator, _ = tokens.create(session, "operator", "operator", now_ms=now_ms)
+            operator, _ = tokens.create(session, "operator", tokens.EVERYTHING, now_ms=now_ms)
         with suppress(NotFound):
             tokens.revoke(session, _READY_TOKEN, now_ms=now_ms)
-        token, _ = tokens.create(session, _READY_TOKEN, "operator", now_ms=now_ms)
+        token, _ = tokens.create(session, _READY_TOKEN, tokens.EVERYTHING, now_ms=now_ms)
     return Ready(http, house.admission.url, token, operator)
 
 

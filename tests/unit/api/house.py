@@ -20,8 +20,11 @@ from prometheus_client import CollectorRegistry, Counter
 
 from api import HealthCheck, Services, create_app
 from control import registry, tokens
+from control.access import Grant
+from control.audit import Trail
 from control.controller import Controller
 from control.database import Database, open_database
+from control.passwords import PasswordConfig, Passwords
 from gateway import Address, SteppedClock, load_catalogue
 from gateway.errors import LinkLost
 from ingest.devices import DeviceTable
@@ -57,20 +60,20 @@ class Credentials:
     async def provision(self, address: Address) -> str:
         return self._new("provision", address)
 
-    async def rotate(self, address: Address) -> str:
-        return self._new("rotate", address)
+    async def rotate(self, address: Address, trail: Trail | None = None) -> str:
+        return self._new("rotate", address, trail)
 
     async def revoke(self, address: Address) -> None:
         if self.broken:
             raise LinkLost
         self.calls.append(("revoke", address.key))
 
-    def _new(self, call: str, address: Address) -> str:
+    def _new(self, call: str, address: Address, trail: Trail | None = None) -> str:
         if self.broken:
             raise LinkLost
         password = secrets.token_urlsafe(32)
         with self.database.session() as session:
-            registry.set_password_hash(session, address.key, hashlib.sha256(password.encode()).hexdigest())
+            registry.set_password_hash(session, address.key, hashlib.sha256(password.encode()).hexdigest(), trail=trail)
         self.calls.append((call, address.key))
         return password
 
@@ -152,9 +155,12 @@ def open_house(folder: Path) -> Iterator[House]:
         metrics=metrics,
         version="0.0.0",
         stopping=lambda: stopping[0],
+        wall=SteppedClock(START_MS),
+        passwords=Passwords(PasswordConfig(memory_kib=64, passes=1)),
     )
     with database.session() as session:
-        made = {rights: tokens.create(session, f"a-{rights}", rights, now_ms=START_MS)[0] for rights in tokens.RIGHTS}
+        rights = {"viewer": (Grant("viewer"),), "service": (Grant("viewer"),), "operator": tokens.EVERYTHING}
+        made = {name: tokens.create(session, f"a-{name}", grants, now_ms=START_MS)[0] for name, grants in rights.items()}
     try:
         yield House(create_app(services), services, devices, provisioner, checks, made, stopping, published)
     finally:

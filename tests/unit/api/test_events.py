@@ -130,9 +130,9 @@ async def test_follow_events_ends_when_the_service_does(house: House, monkeypatc
 
 async def test_follow_events_after_the_reader_left_lets_go_of_the_feed(house: House) -> None:
     async with following(house):
-        assert house.services.feed.active
+        assert house.services.feed.listeners == 1
 
-    assert not house.services.feed.active
+    assert house.services.feed.listeners == 0
 
 
 async def test_follow_events_with_too_many_readers_is_unavailable(

@@ -19,7 +19,8 @@ async def test_create_site_with_a_new_name_is_shown_at_its_location(api: httpx2.
     created = await api.post(SITES, json=SITE)
 
     assert created.status_code == 201
-    assert created.json() == {**SITE, "id": "taman-kota", "created": "2026-11-22T05:00:00Z"}
+    first = {"city": "city", "agency": "city:agency", "pillars": [], "activity": None, "tags": [], "position": None}
+    assert created.json() == {**SITE, **first, "id": "taman-kota", "version": 1, "created": "2026-11-22T05:00:00Z"}
     assert (await api.get(created.headers["location"])).json() == created.json()
 
 
@@ -212,7 +213,7 @@ async def test_change_zone_changes_what_is_given_and_keeps_the_rest(pilot: httpx
 
     assert answer.status_code == 200
     parameters = {**before["parameters"], "litres_day": 300.0}
-    assert answer.json() == {**before, "title": "Depan", "parameters": parameters}
+    assert answer.json() == {**before, "title": "Depan", "parameters": parameters, "version": 2}
 
 
 @pytest.mark.parametrize(

@@ -71,13 +71,14 @@ async def test_change_schedule_makes_a_new_version(pilot: httpx2.AsyncClient) ->
     assert (await pilot.get(location)).json() == changed.json()
 
 
-async def test_change_schedule_from_an_old_version_is_a_conflict(pilot: httpx2.AsyncClient) -> None:
+async def test_change_schedule_from_an_old_version_is_refused_with_who_and_when(pilot: httpx2.AsyncClient) -> None:
     location = (await pilot.post(PATH, json={"zone": BED, "definition": IRRIGATION})).headers["location"]
     await pilot.put(location, json={"definition": IRRIGATION, "enabled": False})
     late = await pilot.put(location, json={"definition": IRRIGATION}, headers={"if-match": '"1"'})
     malformed = await pilot.put(location, json={"definition": IRRIGATION}, headers={"if-match": "x"})
 
-    assert late.status_code == 409
+    assert (late.status_code, late.json()["title"], late.headers["etag"]) == (412, "Precondition Failed", '"2"')
+    assert "a-operator changed this schedule at 2026-11-22T05:00:00Z: it has version 2" in late.json()["detail"]
     assert (malformed.status_code, malformed.json()["errors"][0]["field"]) == (422, "if-match")
 
 

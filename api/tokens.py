@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens for programs: `/tokens`.
+
+Invariant: a token is shown in the answer that made it and never again, and does no more than who made it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api.access import Caller, CallersTrail
+from api.bodies import Body, Name
+from api.errors import NotFound
+from api.instants import Instant, When, format_instant, optional_instant
+from api.names import RecordId, record_number
+from api.people import GrantBody, given_grants, shown_grants
+from api.problems import refusals
+from api.services import Needs
+from control import tokens
+from control.access import Permission, Principal
+from control.errors import Invalid
+from control.grants import MAX_GRANTS, check_lending
+from control.sight import place_of_scope
+from control.tokens import Token
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/tokens", tags=["tokens"])
+
+LONGEST_MS: Final = 732 * 86_400_000  # a token made over HTTP ends within two years [ms]
+
+
+class NewToken(Body):
+    """A token to be created."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "dashboard", "grants": [{"role": "viewer", "on": "*"}], "expires": "2027-11-22T05:00:00Z"}]
+        }
+    )
+
+    name: Name = Field(description="Whose or what it is for.", examples=["dashboard"])
+    grants: Annotated[list[GrantBody], Field(min_length=1, max_length=MAX_GRANTS)] = Field(description="What it may do.")
+    expires: Annotated[Instant, Field(strict=False)] = Field(
+        description="When it ends, within two years.", examples=["2027-11-22T05:00:00Z"]
+    )
+
+
+class TokenAnswer(BaseModel):
+    """A token, without its text."""
+
+    id: str = Field(description="Id.", examples=["7"])
+    name: str = Field(description="Whose or what it is for.", examples=["dashboard"])
+    grants: list[GrantBody] = Field(description="What it may do, as far as who made it still may.")
+    created: When = Field(description="When it was created.", examples=["2026-11-22T05:00:00Z"])
+    expires: When | None = Field(description="When it ends.", examples=["2027-11-22T05:00:00Z"])
+    used: When | None = Field(description="When it was last used, to the minute.", examples=["2026-11-22T05:00:00Z"])
+
+
+class NewTokenAnswer(TokenAnswer):
+    """The new token with its text, shown here and never again."""
+
+    token: str = Field(description="Its text.", examples=["tirta_(43 random characters)"])
+
+
+class TokenList(BaseModel):
+    """Tokens."""
+
+    items: list[TokenAnswer] = Field(description="Tokens, by name.")
+
+
+@router.get("")
+def list_tokens(services: Needs, caller: Caller) -> TokenList:
+    """List the tokens that the caller made, and those of everybody where the caller administers people."""
+    with services.database.reader() as session:
+        found = [token for token in tokens.list_tokens(session) if _seen(session, token, caller)]
+    return TokenList(items=[TokenAnswer(**_plain(token)) for token in found])
+
+
+@router.post("", status_code=201, responses=refusals(404, 409))
+def create_token(body: NewToken, services: Needs, caller: Caller, trail: CallersTrail) -> NewTokenAnswer:
+    """Create a token; the answer shows it, once."""
+    grants, now_ms = given_grants(body.grants), services.wall.now_ms()
+    if body.expires > now_ms + LONGEST_MS:
+        raise Invalid("expires", "an instant within two years")
+    with services.database.session() as session:
+        check_lending(session, caller, grants)
+        text, token = tokens.create(
+            session, body.name, grants, now_ms=now_ms, expires_ms=body.expires, owner_id=caller.person_id, trail=trail
+        )
+    return NewTokenAnswer(**_plain(token), token=text)
+
+
+@router.delete("/{record}", status_code=204, responses=refusals(404))
+def revoke_token(record: RecordId, services: Needs, caller: Caller, trail: CallersTrail) -> None:
+    """End a token at once."""
+    number = record_number(record)
+    with services.database.session() as session:
+        token = None if number is None else tokens.get_token(session, number)
+        if token is None or not _seen(session, token, caller):
+            raise NotFound("There is no such token.")
+        tokens.revoke(session, token.name, now_ms=services.wall.now_ms(), trail=trail)
+
+
+def _seen(session: Session, token: Token, caller: Principal) -> bool:
+    if token.owner_id is not None and token.owner_id == caller.person_id:
+        return True
+    return all(caller.allows(Permission.PEOPLE, place_of_scope(session, grant.scope)) for grant in token.grants)
+
+
+def _plain(token: Token) -> dict[str, Any]:
+    return {
+        "id": str(token.id),
+        "name": token.name,
+        "grants": shown_grants(token.grants),
+        "created": format_instant(token.created_ms),
+        "expires": optional_instant(token.expires_ms),
+        "used": optional_instant(token.used_ms),
+    }
