@@ -35,6 +35,7 @@ from api.services import Services
 from control import registry, tokens
 from control.controller import Controller
 from control.access import Grant
+from control.audit import Trail
 from control.database import Database, open_database
 from control.records import ZoneParameters, ZoneSpec
 from gateway import Address, Catalogue, WallClock, load_catalogue
@@ -64,7 +65,7 @@ class NoBroker:
         """Refuse."""
         raise LinkLost(address.key)
 
-    async def rotate(self, address: Address) -> str:
+    async def rotate(self, address: Address, trail: Trail | None = None) -> str:
         """Refuse."""
         raise LinkLost(address.key)
 

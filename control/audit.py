@@ -24,7 +24,7 @@ from control.checks import check_limit, storable
 from control.errors import Invalid
 from control.people_models import AuditRow
 
-__all__ = ["Entry", "Trail", "Verdict", "list_entries", "record", "verify"]
+__all__ = ["Entry", "Trail", "Verdict", "get_entry", "list_entries", "record", "verify"]
 
 GENESIS: Final = "0" * 64
 MAX_WHY: Final = 500  # characters
@@ -172,6 +172,12 @@ def list_entries(
     rows = session.scalars(query).all()
     found = [_entry(row) for row in rows[:limit]]
     return found, str(found[-1].id) if len(rows) > limit else None
+
+
+def get_entry(session: Session, number: int) -> Entry | None:
+    """Return one entry, or None."""
+    row = session.get(AuditRow, number)
+    return None if row is None else _entry(row)
 
 
 def verify(session: Session) -> Verdict:

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from control import tokens
+from control.access import EVERYTHING, parse_grant
+from control.audit import Trail
 from control.database import Database, open_database
 from gateway.clock import WallClock, read_clock
 from tirta.folder import DataFolder
@@ -21,6 +23,8 @@ from tirta.settings import load_settings
 __all__ = ["app", "control_database"]
 
 app = typer.Typer(no_args_is_help=True, help="Bearer tokens of the HTTP API.")
+
+DAY_MS = 86_400_000
 
 
 @contextmanager
@@ -39,28 +43,48 @@ def control_database(config: Path | None, data: Path | None) -> Iterator[tuple[D
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Whose or what it is for.")],
-    rights: Annotated[str, typer.Option(help="viewer reads; operator does everything.")] = "operator",
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role",
+            "--rights",
+            metavar="ROLE@PLACE",
+            help="As viewer, or operator@site:taman-kota; several may be given. [default: supervisor and operator, everywhere]",
+        ),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="It ends after so many days.")] = 365,
     data: DATA = None,
     config: CONFIG = None,
 ) -> None:
     """Create a token and print it, this once."""
-    with control_database(config, data) as (database, now_ms), database.session() as session:
-        text, _ = tokens.create(session, name, rights, now_ms=now_ms)
+    asked = [text.partition("@") for text in role or ()]
+    grants = [parse_grant(which, on or "*") for which, _, on in asked] or list(EVERYTHING)
+    now_ms = WallClock().now_ms()
+    with control_database(config, data) as (database, _), database.session() as session:
+        text, _ = tokens.create(
+            session, name, grants, now_ms=now_ms, expires_ms=now_ms + days * DAY_MS, trail=Trail.local(now_ms)
+        )
     print(text)
 
 
 @app.command("list")
 def list_tokens(data: DATA = None, config: CONFIG = None) -> None:
-    """List the tokens that are valid; never their text."""
+    """List the tokens that were not revoked, with their roles, end and last use; never their text."""
     with control_database(config, data) as (database, _), database.reader() as session:
         for token in tokens.list_tokens(session):
-            created = datetime.fromtimestamp(token.created_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-            print(f"{token.name:<24} {token.rights:<10} created {created}")
+            ends = "no end" if token.expires_ms is None else f"ends {_day(token.expires_ms)}"
+            used = "never used" if token.used_ms is None else f"used {_day(token.used_ms)}"
+            print(f"{token.name:<24} {', '.join(map(str, token.grants)):<40} created {_day(token.created_ms)}, {ends}, {used}")
 
 
 @app.command()
 def revoke(name: Annotated[str, typer.Argument(help="Its name.")], data: DATA = None, config: CONFIG = None) -> None:
     """End a token; it is refused from now on."""
-    with control_database(config, data) as (database, now_ms), database.session() as session:
-        tokens.revoke(session, name, now_ms=now_ms)
+    now_ms = WallClock().now_ms()
+    with control_database(config, data) as (database, _), database.session() as session:
+        tokens.revoke(session, name, now_ms=now_ms, trail=Trail.local(now_ms))
     print(f"{name} is revoked")
+
+
+def _day(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for the whole API: versions, sorting, limits, compression, the trail of every change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.app import create_app
+from api.limits import RateConfig
+from tests.unit.api.house import IRRIGATION, SITE, House
+
+BED = "taman-kota:bedeng-1:1"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/api/v1/cities/city", {"title": "Kota"}),
+        ("PATCH", "/api/v1/agencies/city:agency", {"title": "Dinas"}),
+        ("PATCH", "/api/v1/sites/taman-kota", {"title": "Taman", "tags": ["b", "a"], "pillars": ["living"]}),
+        ("PATCH", "/api/v1/devices/taman-kota:bedeng-1", {"title": "Depan", "tags": ["x"]}),
+        ("PATCH", f"/api/v1/zones/{BED}", {"litres_day": 300}),
+        ("PUT", "schedule", {"definition": IRRIGATION, "enabled": False}),
+        ("PATCH", "person", {"title": "Ani"}),
+        ("PUT", "person/grants", {"grants": [{"role": "viewer", "on": "*"}]}),
+    ],
+)
+async def test_two_people_at_one_thing_do_not_overwrite_each_other(
+    pilot: httpx2.AsyncClient, method: str, path: str, body: dict[str, Any]
+) -> None:
+    if path == "schedule":
+        path = (await pilot.post("/api/v1/schedules", json={"zone": BED, "definition": IRRIGATION})).headers["location"]
+    elif path.startswith("person"):
+        made = await pilot.post("/api/v1/people", json={"login": "ani", "title": "A", "home": "*"})
+        path = path.replace("person", made.headers["location"])
+    shown = await pilot.get(path.removesuffix("/grants"))
+    tag = shown.headers["etag"]
+    assert tag == f'"{shown.json()["version"]}"'
+    first = await pilot.request(method, path, json=body, headers={"if-match": tag})
+    second = await pilot.request(method, path, json=body, headers={"if-match": tag})
+
+    assert first.status_code == 200, first.text
+    assert first.headers["etag"] != tag
+    assert second.status_code == 412
+    assert second.headers["etag"] == first.headers["etag"]
+    assert "a-operator changed this" in second.json()["detail"]
+    assert (await pilot.request(method, path, json=body)).status_code == 200
+
+
+async def test_change_site_keeps_what_is_not_given_and_takes_geojson(pilot: httpx2.AsyncClient) -> None:
+    point = {"type": "Point", "coordinates": [116.83, -1.27]}
+    await pilot.patch("/api/v1/sites/taman-kota", json={"position": point, "activity": "2.3 Taman pintar"})
+    changed = (await pilot.patch("/api/v1/sites/taman-kota", json={"tags": ["taman"]})).json()
+    gone = (await pilot.patch("/api/v1/sites/taman-kota", json={"position": None})).json()
+    wrong = await pilot.patch("/api/v1/sites/taman-kota", json={"position": {"type": "Point", "coordinates": [0, 91]}})
+
+    assert (changed["position"], changed["activity"], changed["tags"]) == (point, "2.3 Taman pintar", ["taman"])
+    assert (changed["title"], changed["timezone"], changed["version"]) == (SITE["title"], SITE["timezone"], 3)
+    assert gone["position"] is None
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "position")
+
+
+async def test_lists_are_sorted_as_asked_and_paged_in_that_order(api: httpx2.AsyncClient) -> None:
+    for name, title in (("a", "Zebra"), ("b", "apel"), ("c", "Mawar"), ("d", "Mawar"), ("e", "Bambu")):
+        await api.post("/api/v1/sites", json={**SITE, "site": name, "title": title})
+    found: dict[str, list[str]] = {}
+    for sort in ("name", "-name", "title", "-title", "-created"):
+        found[sort], after = [], None
+        while True:
+            page = (
+                await api.get("/api/v1/sites", params={"sort": sort, "limit": 2} | ({"after": after} if after else {}))
+            ).json()
+            found[sort] += [item["id"] for item in page["items"]]
+            after = page["next"]
+            if after is None:
+                break
+    wrong = await api.get("/api/v1/sites", params={"sort": "colour"})
+    bad = await api.get("/api/v1/sites", params={"sort": "title", "after": "zzz"})
+
+    assert found["name"] == ["a", "b", "c", "d", "e"] == found["-name"][::-1]
+    assert found["title"] == ["e", "c", "d", "a", "b"] == found["-title"][::-1]
+    assert found["-created"] == ["e", "d", "c", "b", "a"]
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "sort")
+    assert (bad.status_code, bad.json()["errors"][0]["field"]) == (422, "after")
+
+
+async def test_lists_are_filtered_by_tag(pilot: httpx2.AsyncClient) -> None:
+    await pilot.patch("/api/v1/devices/taman-kota:bedeng-1", json={"tags": ["cabai", "cabai-rawit"]})
+    found = {
+        tag: [item["id"] for item in (await pilot.get("/api/v1/devices", params={"tag": tag})).json()["items"]]
+        for tag in ("cabai", "cabai-rawit", "caba", "cabai_rawit")
+    }
+    assert found == {"cabai": ["taman-kota:bedeng-1"], "cabai-rawit": ["taman-kota:bedeng-1"], "caba": [], "cabai_rawit": []}
+
+
+async def test_answers_tell_how_many_requests_are_left(api: httpx2.AsyncClient) -> None:
+    answers = [await api.get("/api/v1/sites") for _ in range(2)]
+    change = await api.post("/api/v1/sites", json=SITE)
+
+    assert answers[0].headers["ratelimit-policy"] == '"read";q=12000;w=60'
+    left = [int(answer.headers["ratelimit"].split(";")[1][2:]) for answer in answers]
+    assert left[1] in (left[0] - 1, 11_999)  # the latter where a minute began in between
+    assert change.headers["ratelimit"].startswith('"write";r=5999;t=')
+
+
+async def test_too_many_requests_are_refused_for_a_while_and_only_to_who_sent_them(house: House) -> None:
+    rates = RateConfig(read=3, write=1, refused=2)
+    house.app = create_app(replace(house.services, rates=rates))
+    async with house.client() as api, house.client("viewer") as other, house.client(None) as stranger:
+        reads = [(await api.get("/api/v1/clock")).status_code for _ in range(3)]
+        refused = await api.get("/api/v1/clock")
+        writes = (await api.post("/api/v1/sites", json=SITE)).status_code
+        others = (await other.get("/api/v1/clock")).status_code
+        strangers = [(await stranger.get("/api/v1/clock")).status_code for _ in range(3)]
+
+    assert (reads, writes, others, strangers) == ([200] * 3, 201, 200, [401, 401, 429])
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 61
+    assert refused.headers["ratelimit"].startswith('"read";r=0;')
+    assert refused.json()["status"] == 429
+
+
+async def test_long_answers_are_compressed_for_who_takes_it(pilot: httpx2.AsyncClient) -> None:
+    plain = await pilot.get("/api/v1/catalogue", headers={"accept-encoding": "identity"})
+    packed = await pilot.get("/api/v1/catalogue", headers={"accept-encoding": "gzip"})
+
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.json() == plain.json()
+    assert int(packed.headers["content-length"]) < len(plain.content) / 2
+
+
+async def test_every_change_over_http_is_entered_into_the_trail(pilot: httpx2.AsyncClient) -> None:
+    """Each request that succeeds leaves an entry that names its sender."""
+    schedule = await pilot.post("/api/v1/schedules", json={"zone": BED, "definition": IRRIGATION})
+    requests: list[tuple[str, str, Any]] = [
+        ("PUT", schedule.headers["location"], {"definition": IRRIGATION, "enabled": False}),
+        ("DELETE", schedule.headers["location"], None),
+        ("PATCH", f"/api/v1/zones/{BED}", {"title": "B"}),
+        ("PATCH", "/api/v1/devices/taman-kota:bedeng-1", {"title": "B"}),
+        ("POST", "/api/v1/devices/taman-kota:bedeng-1/credential", None),
+        ("POST", "/api/v1/acts", {"zone": BED, "action": "irrigate", "seconds": 5}),
+        ("POST", f"/api/v1/zones/{BED}/stop", None),
+        ("POST", "/api/v1/devices/taman-kota:bedeng-1/stop", None),
+        ("DELETE", "/api/v1/devices/taman-kota:bedeng-1", None),
+        ("PATCH", "/api/v1/sites/taman-kota", {"title": "T"}),
+        ("POST", "/api/v1/sites", {**SITE, "site": "empty"}),
+        ("DELETE", "/api/v1/sites/empty", None),
+        ("POST", "/api/v1/cities", {"city": "ppu", "title": "PPU"}),
+        ("PATCH", "/api/v1/cities/ppu", {"title": "P"}),
+        ("POST", "/api/v1/agencies", {"city": "ppu", "agency": "dkp", "title": "DKP"}),
+        ("PATCH", "/api/v1/agencies/ppu:dkp", {"title": "D"}),
+        ("DELETE", "/api/v1/agencies/ppu:dkp", None),
+        ("DELETE", "/api/v1/cities/ppu", None),
+    ]
+    seen = int((await pilot.get("/api/v1/audit", params={"limit": 1})).json()["items"][0]["id"])
+    actions = []
+    for method, path, body in requests:
+        answer = await pilot.request(method, path, json=body)
+        assert answer.status_code < 300, (method, path, answer.text)
+        entry = (await pilot.get("/api/v1/audit", params={"limit": 1})).json()["items"][0]
+        assert int(entry["id"]) > seen, (method, path)
+        assert entry["actor"] == "a-operator"
+        seen = int(entry["id"])
+        actions.append(entry["action"])
+    assert actions == [
+        "schedule.change", "schedule.delete", "zone.change", "device.change", "device.credential", "act.request", "act.stop",
+        "act.stop", "device.revoke", "site.change", "site.create", "site.delete", "city.create", "city.change",
+        "agency.create", "agency.change", "agency.delete", "city.delete",
+    ]  # fmt: skip

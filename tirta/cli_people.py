@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tirta person …`: who signs in, and what they may do. Works on the control database, whether or not the service runs.
+
+Whoever may write the data folder may do all of this; it is entered into the audit trail as done on the command line.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from sqlalchemy.orm import Session
+
+from control import people
+from control.access import parse_grant, parse_scope
+from control.audit import Trail
+from control.errors import NotFound
+from control.people import Invitation, Person
+from gateway.clock import WallClock
+from tirta.cli_tokens import control_database
+from tirta.options import CONFIG, DATA
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="People who sign in.")
+
+LOGIN = Annotated[str, typer.Argument(metavar="LOGIN", help="The name to sign in with.")]
+WHY = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit trail.")]
+
+
+def _trail(why: str) -> Trail:
+    return Trail.local(WallClock().now_ms(), why)
+
+
+def _find(session: Session, login: str) -> Person:
+    person = people.find_person(session, login)
+    if person is None:
+        raise NotFound("person", login)
+    return person
+
+
+def _show(login: str, invitation: Invitation) -> None:
+    ends = datetime.fromtimestamp(invitation.expires_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    print(f"login  {login}\ncode   {invitation.code}\n(shown this once; lets its holder choose a password until {ends})")
+
+
+@app.command()
+def add(
+    login: LOGIN,
+    role: Annotated[
+        str, typer.Option(help="viewer, operator, agronomist, agency-admin, supervisor, partner or auditor.")
+    ] = "viewer",
+    on: Annotated[
+        str, typer.Option(metavar="PLACE", help="Where the role holds: *, city:NAME, agency:CITY:NAME or site:NAME.")
+    ] = "*",
+    title: Annotated[str | None, typer.Option(help="What people call her or him. [default: the login]")] = None,
+    language: Annotated[str, typer.Option(help="id or en.")] = "id",
+    why: WHY = "",
+    data: DATA = None,
+    config: CONFIG = None,
+) -> None:
+    """Add a person and print a code with which she or he chooses a password, this once."""
+    grant, trail = parse_grant(role, on), _trail(why)
+    with control_database(config, data) as (database, _), database.session() as session:
+        home = parse_scope(on)
+        person = people.create_person(session, login, title or login, language=language, home=home, grants=[grant], trail=trail)
+        invitation = people.invite(session, person.id, trail=trail)
+    _show(login, invitation)
+
+
+@app.command("list")
+def list_people(data: DATA = None, config: CONFIG = None) -> None:
+    """List people with their roles."""
+    with control_database(config, data) as (database, _), database.reader() as session:
+        after: str | None = None
+        while True:
+            page, after = people.list_people(session, limit=1000, after=after)
+            for person in page:
+                state = "disabled" if person.disabled_ms is not None else "" if person.chosen else "invited"
+                print(f"{person.login:<24} {', '.join(map(str, person.grants)) or 'no role':<48} {state}".rstrip())
+            if after is None:
+                return
+
+
+@app.command()
+def reset(login: LOGIN, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
+    """Print a code with which a person chooses another password, this once; codes printed before end."""
+    with control_database(config, data) as (database, _), database.session() as session:
+        invitation = people.invite(session, _find(session, login).id, trail=_trail(why))
+    _show(login, invitation)
+
+
+@app.command()
+def disable(login: LOGIN, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
+    """Shut a person out: sessions and tokens end at once; what was done stays in the audit trail."""
+    with control_database(config, data) as (database, _), database.session() as session:
+        people.change_person(session, _find(session, login).id, disabled=True, trail=_trail(why))
+    print(f"{login} is disabled")
+
+
+@app.command()
+def enable(login: LOGIN, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
+    """Let a person in again who was disabled."""
+    with control_database(config, data) as (database, _), database.session() as session:
+        people.change_person(session, _find(session, login).id, disabled=False, trail=_trail(why))
+    print(f"{login} is enabled")
+
+
+@app.command()
+def grant(
+    login: LOGIN,
+    role: Annotated[list[str], typer.Option(metavar="ROLE@PLACE", help="As operator@site:taman-kota; several may be given.")],
+    why: WHY = "",
+    data: DATA = None,
+    config: CONFIG = None,
+) -> None:
+    """Give a person these roles and no others; they hold from the next request on."""
+    grants = [parse_grant(name, on or "*") for name, _, on in (text.partition("@") for text in role)]
+    with control_database(config, data) as (database, _), database.session() as session:
+        person = people.grant_roles(session, _find(session, login).id, grants, trail=_trail(why))
+    print(f"{login}: {', '.join(map(str, person.grants))}")
