@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from api import (
     acts,
@@ -33,7 +33,7 @@ from api.envelope import BodyLimit, Envelope
 from api.limits import RateLimits
 from api.openapi import describe
 from api.permissions import permit
-from api.problems import handle_problems
+from api.problems import MEDIA_TYPE, handle_problems
 from api.services import Services
 
 __all__ = ["PREFIX", "create_app", "make_routes"]
@@ -42,6 +42,8 @@ PREFIX: Final = "/api/v1"
 
 GZIP_LEAST: Final = 1_024  # answers shorter than this are not worth compressing [bytes]
 
+# Streams of events would come late; the language of problems is chosen after compression.
+_PLAIN: Final = (*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE)
 _NOUNS: Final = (
     session,
     people,
@@ -73,8 +75,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     # The one added last stands outermost.
     app.add_middleware(BodyLimit)
-    # The quickest level: the event loop waits for it. A stream of events is never compressed.
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_LEAST, compresslevel=1)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_LEAST, compresslevel=1, exclude_content_types=_PLAIN)
     check = credential_checker(services.database, services.sessions, services.wall)
     app.add_middleware(Gate, check=check, limits=RateLimits(time.monotonic, services.rates))
     app.add_middleware(Envelope)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What surrounds every answer: header fields, a bound on the body, and a last net for the unexpected.
+"""What surrounds every answer: header fields, the language of errors, a bound on the body, a last net for the unexpected.
 
 Invariant: an answer is never kept by a cache, never framed, never guessed at by a browser, and shows no traceback.
 """
@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+import msgspec
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem_response
+from api.languages import Language, asked_language, told_in
+from api.problems import MEDIA_TYPE, problem_response
 
 __all__ = ["BODY_MAX", "HEADERS", "BodyLimit", "Envelope"]
 
@@ -45,12 +47,20 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         started = False
+        held: Message | None = None  # the head of a problem, until its words are known
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
+            nonlocal started, held
             if message["type"] == "http.response.start":
                 started = True
                 MutableHeaders(scope=message).update(HEADERS)
+                if Headers(raw=message["headers"]).get("content-type") == MEDIA_TYPE:
+                    held = message
+                    return
+            elif held is not None:
+                head, held = held, None
+                message = {**message, "body": _told(scope, head, message["body"])}
+                await send(head)
             await send(message)
 
         try:
@@ -61,6 +71,19 @@ class Envelope:
                 raise
             response = problem_response(500, "Something went wrong here; the service's log says what.")
             await response(scope, receive, send_with_headers)
+
+
+def _told(scope: Scope, head: Message, body: bytes) -> bytes:
+    """Return a problem's body in the caller's language, and make its head say so."""
+    given = scope.get("state", {}).get("language")
+    language: Language = given or asked_language(Headers(scope=scope).get("accept-language", ""))
+    headers = MutableHeaders(scope=head)
+    headers["content-language"] = language
+    headers.add_vary_header("accept-language")
+    if "content-encoding" not in headers and language != "en":
+        body = msgspec.json.encode(told_in(language, msgspec.json.decode(body)))
+        headers["content-length"] = str(len(body))
+    return body
 
 
 class BodyLimit:

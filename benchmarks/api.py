@@ -33,9 +33,9 @@ from prometheus_client import CollectorRegistry
 from api.app import create_app
 from api.services import Services
 from control import registry, tokens
-from control.controller import Controller
 from control.access import Grant
 from control.audit import Trail
+from control.controller import Controller
 from control.database import Database, open_database
 from control.records import ZoneParameters, ZoneSpec
 from gateway import Address, Catalogue, WallClock, load_catalogue
@@ -67,6 +67,7 @@ class NoBroker:
 
     async def rotate(self, address: Address, trail: Trail | None = None) -> str:
         """Refuse."""
+        del trail
         raise LinkLost(address.key)
 
     async def revoke(self, address: Address) -> None:

@@ -4,12 +4,14 @@
     docs/quantities.md      from the catalogue
     docs/settings.md        from `tirta.settings`
     docs/cli.md             from the command line
+    docs/openapi.json       from the routes: what changed in the API stands in the change of this file
 
 Invariant: a page is a function of the code alone, so that a test can tell whether it is up to date.
 """
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +22,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from api.app import make_routes
+from api.openapi import describe
 from gateway.quantities import Catalogue, load_catalogue
 from tirta.cli import app
 from tirta.settings import Settings
@@ -83,6 +87,7 @@ def pages() -> Mapping[str, str]:
         "quantities.md": "\n".join(_quantities(load_catalogue())) + "\n",
         "settings.md": "\n".join(_settings()) + "\n",
         "cli.md": "\n".join(_commands()) + "\n",
+        "openapi.json": json.dumps(describe(make_routes(""), ""), indent=1, sort_keys=True, ensure_ascii=False) + "\n",
     }
 
 
