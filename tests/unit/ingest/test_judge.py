@@ -104,7 +104,7 @@ def test_judge_after_a_crash_at_any_point_decides_the_same_again(
             assert shaken.judge.checkpoint(min(forget, start)) == shaken.judge.position
         if data.draw(st.booleans()) and data.draw(st.booleans()):
             shaken.crash()
-        behind = data.draw(st.integers(min(forget, start), shaken.judge.position))
+        behind = data.draw(st.integers(min(forget, start, shaken.judge.position), shaken.judge.position))
         for burst in shaken.judge.decode_again(entries[behind : shaken.judge.position]):
             assert plain(burst) == truth[burst.position]
     for device in range(3):
