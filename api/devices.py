@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.bodies import Body, Name, Title
@@ -18,7 +19,7 @@ from api.instants import When, format_instant, optional_instant
 from api.names import DeviceId
 from api.pages import Listing, Page
 from api.problems import refusals
-from api.services import Needs, Services
+from api.services import Issued, Needs, Services
 from api.zones import NewParameters
 from control import registry
 from control.records import Device, ZoneSpec, ZoneType
@@ -104,6 +105,9 @@ class Credential(BaseModel):
 
     username: str = Field(description="User name, and client id.", examples=["taman-kota/bedeng-1"])
     password: str = Field(description="Password.", examples=["(43 random characters)"])
+    notice: str | None = Field(
+        default=None, description="What a person has to do at an outside broker before it counts.", examples=[None]
+    )
 
 
 class NewDeviceAnswer(DeviceAnswer):
@@ -132,7 +136,7 @@ async def create_device(body: NewDevice, services: Needs, response: Response) ->
     device = await run_in_threadpool(_create, body, services)
     address = Address(device.site, device.name)
     try:
-        password = await services.provisioner.provision(address)
+        issued = await services.provisioner.provision(address)
     except GatewayError as exc:
         raise Unavailable(
             f"{device.key} is registered, but the broker could not be told of its credential. "
@@ -140,7 +144,7 @@ async def create_device(body: NewDevice, services: Needs, response: Response) ->
         ) from exc
     services.controller.wake()
     response.headers["location"] = f"/api/v1/devices/{device.key}"
-    return NewDeviceAnswer(**_plain(device), credential=Credential(username=address.username, password=password))
+    return NewDeviceAnswer(**_plain(device), credential=_credential(address, issued))
 
 
 @router.get("/{device}", responses=refusals(404))
@@ -154,20 +158,41 @@ def show_device(device: DeviceId, services: Needs) -> DeviceAnswer:
 async def rotate_credential(device: DeviceId, services: Needs) -> Credential:
     """Make a new credential, shown once; the old one is shut out."""
     await run_in_threadpool(_require, device, services)
-    return Credential(username=device.username, password=await services.provisioner.rotate(device))
+    try:
+        return _credential(device, await services.provisioner.rotate(device))
+    except GatewayError as exc:
+        raise Unavailable(
+            f"The broker could not be told of a new credential for {device.key}; make another once it answers again."
+        ) from exc
 
 
-@router.delete("/{device}", status_code=204, responses=refusals(404))
-async def revoke_device(device: DeviceId, services: Needs) -> None:
+class Revoked(BaseModel):
+    """What is left to do for a device that was revoked."""
+
+    notice: str = Field(description="What a person has to do at an outside broker.", examples=["Send the broker SIGHUP."])
+
+
+@router.delete(
+    "/{device}",
+    status_code=204,
+    response_model=None,
+    responses={**refusals(404), 200: {"model": Revoked, "description": "Revoked; something is left to do by hand."}},
+)
+async def revoke_device(device: DeviceId, services: Needs) -> Response | JSONResponse:
     """Revoke a device: its credential goes, its schedules stop, its history stays."""
     await run_in_threadpool(_revoke, device, services)
     try:
-        await services.provisioner.revoke(device)
+        notice = await services.provisioner.revoke(device)
     except GatewayError as exc:
         raise Unavailable(
             f"{device.key} is revoked and what it sends is no longer taken, but the broker could not be told; "
             "it shuts the device out once it answers again."
         ) from exc
+    return JSONResponse({"notice": notice}) if notice else Response(status_code=204)
+
+
+def _credential(address: Address, issued: Issued) -> Credential:
+    return Credential(username=address.username, password=issued.password, notice=issued.notice)
 
 
 def _create(body: NewDevice, services: Services) -> Device:

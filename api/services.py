@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -19,7 +19,15 @@ from ingest.latest import LatestState
 from ingest.quarantine import Quarantine
 from ingest.store.protocol import SeriesStore
 
-__all__ = ["HealthCheck", "Needs", "Provisioner", "Services", "kind_of"]
+__all__ = ["HealthCheck", "Issued", "Needs", "Provisioner", "Services", "kind_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new credential's password, and what a person has to do before it counts (None: nothing)."""
+
+    password: str = field(repr=False)
+    notice: str | None = None
 
 
 class Provisioner(Protocol):
@@ -29,20 +37,14 @@ class Provisioner(Protocol):
     the broker of the whole registry, as at its next start, puts it right.
     """
 
-    async def provision(self, address: Address) -> str:
-        """Make the first credential of a device that is in the registry, keep its hash there, let the device in.
+    async def provision(self, address: Address) -> Issued:
+        """Make the first credential of a device that is in the registry, keep its hash there, let the device in."""
 
-        Returns
-        -------
-        str
-            The password, which is kept nowhere.
-        """
+    async def rotate(self, address: Address) -> Issued:
+        """Make a new credential, and shut the old one out."""
 
-    async def rotate(self, address: Address) -> str:
-        """Make a new credential, shut the old one out, and return the password."""
-
-    async def revoke(self, address: Address) -> None:
-        """Shut out a device that the registry has revoked, end its session and forget what the broker kept for it."""
+    async def revoke(self, address: Address) -> str | None:
+        """Shut a device out, end its session and forget what the broker kept; return what a person has to do still."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ import psutil
 from prometheus_client import CollectorRegistry
 
 from api.app import create_app
-from api.services import Services
+from api.services import Issued, Services
 from control import registry, tokens
 from control.controller import Controller
 from control.database import Database, open_database
@@ -59,15 +59,15 @@ PAGE = 1000  # zones in an answer
 class NoBroker:
     """Stands where devices are let in and told; nobody comes and nothing is sent."""
 
-    async def provision(self, address: Address) -> str:
+    async def provision(self, address: Address) -> Issued:
         """Refuse."""
         raise LinkLost(address.key)
 
-    async def rotate(self, address: Address) -> str:
+    async def rotate(self, address: Address) -> Issued:
         """Refuse."""
         raise LinkLost(address.key)
 
-    async def revoke(self, address: Address) -> None:
+    async def revoke(self, address: Address) -> str | None:
         """Refuse."""
         raise LinkLost(address.key)
 

@@ -18,7 +18,7 @@ import numpy as np
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
-from api import HealthCheck, Services, create_app
+from api import HealthCheck, Issued, Services, create_app
 from control import registry, tokens
 from control.controller import Controller
 from control.database import Database, open_database
@@ -53,26 +53,28 @@ class Credentials:
     database: Database
     calls: list[tuple[str, str]] = field(default_factory=list)
     broken: bool = False
+    notice: str | None = None
 
-    async def provision(self, address: Address) -> str:
+    async def provision(self, address: Address) -> Issued:
         return self._new("provision", address)
 
-    async def rotate(self, address: Address) -> str:
+    async def rotate(self, address: Address) -> Issued:
         return self._new("rotate", address)
 
-    async def revoke(self, address: Address) -> None:
+    async def revoke(self, address: Address) -> str | None:
         if self.broken:
             raise LinkLost
         self.calls.append(("revoke", address.key))
+        return self.notice
 
-    def _new(self, call: str, address: Address) -> str:
+    def _new(self, call: str, address: Address) -> Issued:
         if self.broken:
             raise LinkLost
         password = secrets.token_urlsafe(32)
         with self.database.session() as session:
             registry.set_password_hash(session, address.key, hashlib.sha256(password.encode()).hexdigest())
         self.calls.append((call, address.key))
-        return password
+        return Issued(password, self.notice)
 
 
 @dataclass

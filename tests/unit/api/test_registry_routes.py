@@ -157,6 +157,25 @@ async def test_revoke_device_shuts_it_out_and_hides_it(house: House, pilot: http
     assert (await pilot.delete(f"{DEVICES}/taman-kota:bedeng-1")).status_code == 404
 
 
+async def test_credentials_at_a_broker_reloaded_by_hand_come_with_what_to_do(house: House, pilot: httpx2.AsyncClient) -> None:
+    house.provisioner.notice = "send it SIGHUP"
+
+    rotated = await pilot.post(f"{DEVICES}/taman-kota:bedeng-1/credential")
+    revoked = await pilot.delete(f"{DEVICES}/taman-kota:bedeng-1")
+
+    assert rotated.json()["notice"] == "send it SIGHUP"
+    assert (revoked.status_code, revoked.json()) == (200, {"notice": "send it SIGHUP"})
+
+
+async def test_rotate_credential_while_the_broker_is_away_says_what_stands(house: House, pilot: httpx2.AsyncClient) -> None:
+    house.provisioner.broken = True
+
+    answer = await pilot.post(f"{DEVICES}/taman-kota:bedeng-1/credential")
+
+    assert answer.status_code == 503
+    assert "make another once it answers" in answer.json()["detail"]
+
+
 async def test_revoke_device_while_the_broker_is_away_says_what_stands(house: House, pilot: httpx2.AsyncClient) -> None:
     house.provisioner.broken = True
     answer = await pilot.delete(f"{DEVICES}/taman-kota:bedeng-1")
