@@ -26,7 +26,7 @@ from control.errors import DatabaseUnavailable
 from control.evaluation import LatestValues
 from control.events import act_event, decision_event
 from control.messages import Heard, hear
-from control.plots import DefinitionCache
+from control.plots import PlotCache
 from control.records import Act, Device
 from control.registry import get_device
 from control.ticking import MINUTE_MS, TickResult, run_tick
@@ -137,7 +137,7 @@ class Controller:
         self._feed = feed
         self._config = config or ControllerConfig()
         self._connected = connected
-        self._definitions = DefinitionCache()
+        self._plots = PlotCache()
         self._wake = asyncio.Event()
         self._again: set[str] = set()
         self._hour = -1
@@ -306,7 +306,7 @@ class Controller:
             self._hour = now_ms // HOUR_MS
             configs.mark_offsets(session, now_ms)
             prune_decisions(session, now_ms - self._config.decision_days * DAY_MS)
-        return run_tick(session, self._latest, self._definitions, now_ms=now_ms, stale_s=self._config.stale_s)
+        return run_tick(session, self._latest, self._plots, now_ms=now_ms, stale_s=self._config.stale_s)
 
     def _due(self, session: Session, now_ms: int, again: frozenset[str]) -> tuple[list[Outgoing], list[Act], list[Outgoing]]:
         outgoing, changed = commands.hand_over(session, now_ms, again)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from control.calendars import in_hours
 from control.commands import whole_seconds
 from control.loads import Load
-from control.plots import Plot
+from control.plots import Carried, Plot
 from control.schedules import FeedingDefinition, IrrigationDefinition
 from rules import feeding, irrigation
 from rules.plan import Plan
@@ -68,7 +68,7 @@ class Outcome:
 
 
 def water(plots: Sequence[Plot], loads: Mapping[str, Load], latest: LatestValues, now_ms: int, stale_s: float) -> list[Outcome]:
-    """Ask the rule of irrigation about plots whose definition is one of irrigation."""
+    """Ask the rule of irrigation about plots whose definition is one of irrigation; return what is news."""
     if not plots:
         return []
     moisture, age_s = _newest(plots, latest, "soil_moisture", now_ms)
@@ -98,7 +98,7 @@ def water(plots: Sequence[Plot], loads: Mapping[str, Load], latest: LatestValues
         soak_s=_numbers(one.soak_s for one in definitions),
         stale_s=np.full(len(plots), stale_s),
     )
-    allowed = _flags(in_hours(one.hours, plot.timezone, now_ms) for one, plot in zip(definitions, plots, strict=True))
+    allowed = _allowed(plots, definitions, now_ms)
     calendar = irrigation.IrrigationCalendar(allowed=allowed)
     plan = irrigation.evaluate(state, params, calendar, now_ms / 1000)
     return _outcomes(plots, plan, (state, params, calendar), [None] * len(plots))
@@ -112,7 +112,7 @@ def feed(
     now_ms: int,
     stale_s: float,
 ) -> list[Outcome]:
-    """Ask the rule of feeding about plots whose definition is one of feeding, each with the meal that is due, if any."""
+    """Ask the rule of feeding about plots of feeding, each with the meal that is due, if any; return what is news."""
     if not plots:
         return []
     oxygen, age_s = _newest(plots, latest, "dissolved_oxygen", now_ms)
@@ -151,9 +151,23 @@ def feed(
     return _outcomes(plots, plan, (state, params, calendar), meals)
 
 
+def _allowed(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], now_ms: int) -> NDArray[np.bool_]:
+    known: dict[tuple[object, ...], bool] = {}  # many plots have the same hours
+
+    def allowed(plot: Plot, hours: Sequence[tuple[str, str]]) -> bool:
+        key = (plot.timezone, *hours)
+        if (found := known.get(key)) is None:
+            found = known[key] = in_hours(hours, plot.timezone, now_ms)
+        return found
+
+    return _flags(allowed(plot, one.hours) for plot, one in zip(plots, definitions, strict=True))
+
+
 def _outcomes(
     plots: Sequence[Plot], plan: Plan, tables: Sequence[DataclassInstance], meals: Sequence[DueMeal | None]
 ) -> list[Outcome]:
+    """Return what is news: an act, a meal that is due, or another word than the last; the rest stays as it is kept."""
+
     def reader(row: int) -> Callable[[], dict[str, float | bool | None]]:
         return lambda: _inputs(tables, plan, row)
 
@@ -171,8 +185,16 @@ def _outcomes(
             meal=meals[row],
             inputs=reader(row),
         )
-        for row, plot in enumerate(plots)
+        for row, plot in _news(plots, plan, meals)
     ]
+
+
+def _news(plots: Sequence[Plot], plan: Plan, meals: Sequence[DueMeal | None]) -> Iterator[tuple[int, Plot]]:
+    said = zip(plots, plan.act.tolist(), plan.latched.tolist(), plan.reasons.tolist(), meals, strict=True)
+    for row, (plot, act, latched, reasons, meal) in enumerate(said):
+        same = Carried(latched, plot.definition.type, False, reasons)
+        if act or meal is not None or plot.carried != same:
+            yield row, plot
 
 
 def _inputs(tables: Sequence[DataclassInstance], plan: Plan, row: int) -> dict[str, float | bool | None]:

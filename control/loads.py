@@ -73,10 +73,11 @@ def zone_loads(session: Session, day_starts: Mapping[str, int]) -> dict[str, Loa
         return loads
     recent = ActRow.planned_ms >= min(day_starts.values()) - LOOK_BACK_MS
     rows: dict[str, Any] = {}
+    session.flush()
     for query in (_acts(recent), _acts(OPEN_ACTS)):
         if len(loads) == 1:
             query = query.where(ActRow.zone_key == next(iter(loads)))
-        rows.update((row.id, row) for row in session.execute(query))
+        rows.update((row.id, row) for row in session.connection().execute(query))
     _count(loads, day_starts, rows.values())
     return loads
 

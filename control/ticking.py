@@ -22,7 +22,7 @@ from control.ids import act_id
 from control.ledger import Order, expire, plan_act
 from control.loads import zone_loads
 from control.models import ActRow, ControllerRow
-from control.plots import DefinitionCache, Plot, load_plots
+from control.plots import Plot, PlotCache, load_plots
 from control.records import Act, Decision
 from control.schedules import FeedingDefinition, IrrigationDefinition
 from rules.reasons import Reason, names
@@ -43,7 +43,7 @@ class TickResult:
     acts: list[Act] = field(default_factory=list)
 
 
-def run_tick(session: Session, latest: LatestValues, cache: DefinitionCache, *, now_ms: int, stale_s: float) -> TickResult:
+def run_tick(session: Session, latest: LatestValues, cache: PlotCache, *, now_ms: int, stale_s: float) -> TickResult:
     """Run the tick of now.
 
     Parameters
@@ -58,7 +58,8 @@ def run_tick(session: Session, latest: LatestValues, cache: DefinitionCache, *, 
     result.acts += expire(session, now_ms)
     plots = load_plots(session, cache)
     result.zones = len(plots)
-    loads = zone_loads(session, {plot.zone.key: day_start(plot.timezone, now_ms) for plot in plots})
+    days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
+    loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in plots})
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
     ponds = [plot for plot in plots if isinstance(plot.definition, FeedingDefinition)]
     for outcome in water(beds, loads, latest, now_ms, stale_s):
