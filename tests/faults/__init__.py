@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.faults import broker_death, kill_ingest, poison
+from tests.faults import broker_death, journal_disk, kill_ingest, poison, tcp_chaos
 from tests.faults.case import FaultTest
 
 __all__ = ["ALL"]
@@ -13,5 +13,7 @@ __all__ = ["ALL"]
 ALL: Final[tuple[FaultTest, ...]] = (
     kill_ingest.TEST,
     broker_death.TEST,
+    journal_disk.TEST,
+    tcp_chaos.TEST,
     poison.TEST,
 )

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count, cycle
 from pathlib import Path
+from statistics import median
 
 from gateway.errors import MalformedPacket
 from gateway.framing import Inbox
@@ -99,14 +100,19 @@ def _quarantined(path: Path) -> Counter[str]:
 
 def run(conditions: Conditions) -> Findings:
     """Compare throughput with and without poison, and look for every piece of it in quarantine."""
-    seconds = conditions.choose(60.0, 4.0)
+    seconds, rounds = conditions.choose(12.0, 2.0), conditions.choose(5, 3)
+    ratios, poison, good = [], 0, []
     with Scene(conditions.folder, devices=10) as scene, scene.victim, scene.fleet(count=9) as fleet:
         scene.victim.wait_live()
         process = scene.victim.process
         poisoner = scene.fleet(first=9)
         with poisoner:
-            baseline, _ = _measure(fleet, seconds, None)
-            good, poison = _measure(fleet, seconds, poisoner.devices[0])
+            for _ in range(rounds):  # in turn, for the machine is not as fast all the time
+                before, _ = _measure(fleet, seconds, None)
+                beside, sent = _measure(fleet, seconds, poisoner.devices[0])
+                ratios.append(beside / before)
+                good.append(beside)
+                poison += sent
             poisoner.wait_acknowledged()
             scene.victim.wait_drained()
             restarted = scene.victim.process is not process or not scene.victim.alive
@@ -116,15 +122,15 @@ def run(conditions: Conditions) -> Findings:
         "poison": poison,
         "quarantined": sum(reasons.values()),
         "reasons": dict(reasons),
-        "good_per_s_before": round(baseline),
-        "good_per_s": round(good),
+        "good_per_s": round(median(good)),
+        "ratio": round(median(ratios), 3),
         "lost": counts["lost"],
         "dup": counts["dup"],
     }
     criteria = {
         "every piece in quarantine": sum(reasons.values()) == poison,
         "with a reason": all(reasons),
-        "throughput of the good at least 95 %": good >= 0.95 * baseline,
+        "throughput of the good at least 95 %": median(ratios) >= 0.95,
         "no restart": not restarted,
         "nothing lost": counts["lost"] == 0,
         "nothing twice": counts["dup"] == 0,

@@ -29,13 +29,17 @@ class Scene:
         How many; their names are `faults/d-0` and so on.
     data : Path, optional
         Where the victim keeps its data; within `folder` where not said.
+    broker : Mosquitto, optional
+        One that is made already.
     **victim
         Further fields of `VictimConfig`.
     """
 
-    def __init__(self, folder: Path, devices: int = 10, *, data: Path | None = None, **victim: Any) -> None:
+    def __init__(
+        self, folder: Path, devices: int = 10, *, data: Path | None = None, broker: Mosquitto | None = None, **victim: Any
+    ) -> None:
         self.names = tuple(f"faults/d-{i}" for i in range(devices))
-        self.broker = Mosquitto(folder, devices=self.names)
+        self.broker = broker or Mosquitto(folder, devices=self.names)
         login = self.broker[INGEST]
         told = {"host": self.broker.host, "port": self.broker.port, **victim}
         self.data = data or folder / "data"
