@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.topics import Address
-from ingest.sequences import BootState, DeviceState
+from ingest.boots import BootState, DeviceState
 from ingest.volume import connect, translated
 
 __all__ = ["Progress"]
@@ -100,16 +100,21 @@ class Progress:
 
 
 def _format_state(state: DeviceState) -> str:
-    boots = {boot: [part.high, part.missing, part.floor] for boot, part in state.boots.items()}
+    boots = {boot: [part.high, part.missing, part.floor, part.ended, part.held] for boot, part in state.boots.items()}
     recent = {zone: list(times) for zone, times in state.recent.items()}
     return json.dumps({"boots": boots, "lost": state.lost, "recent": recent}, separators=(",", ":"))
 
 
 def _parse_state(text: str) -> DeviceState:
     kept = json.loads(text)
-    boots = {
-        int(boot): BootState(high, [(a, b) for a, b in missing], floor)
-        for boot, (high, missing, floor) in kept["boots"].items()
-    }
+    boots = {int(boot): _parse_boot(*fields) for boot, fields in kept["boots"].items()}
     recent = {int(zone): OrderedDict.fromkeys(times) for zone, times in kept["recent"].items()}
     return DeviceState(boots, kept["lost"], recent)
+
+
+def _parse_boot(
+    high: int, missing: list[list[int]], floor: int, ended: bool = False, held: Iterable[tuple[int, int]] = ()
+) -> BootState:
+    # A file of before these were kept has shorter lists.
+    ranges = [(start, end, since[0] if since else 0) for start, end, *since in missing]
+    return BootState(high, ranges, floor, ended, [(start, end) for start, end in held])
