@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +23,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from control.errors import DatabaseMismatch, DatabaseUnavailable
 
-__all__ = ["NEWEST_REVISION", "Database", "open_database"]
+__all__ = ["NEWEST_REVISION", "Database", "in_parts", "open_database"]
 
 NEWEST_REVISION: Final = "0001"  # of control/migrations/versions; a test holds the two together
 BUSY_TIMEOUT_MS: Final = 10_000  # wait for another process's write [ms]
 POOL_SIZE: Final = 8  # connections kept
 POOL_OVERFLOW: Final = 24  # and opened beside them at most
+ASKED_AT_ONCE: Final = 500  # keys named in one query; databases bound them
 POOL_TIMEOUT_S: Final = 10  # wait for a connection [s]
 
 log = logging.getLogger(__name__)
@@ -107,6 +109,13 @@ def open_database(url: str) -> Database:
         database.close()
         raise
     return database
+
+
+def in_parts(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Give keys in parts that one query may name."""
+    left = iter(keys)
+    while part := list(islice(left, ASKED_AT_ONCE)):
+        yield part
 
 
 def _prepare_sqlite(engine: Engine) -> None:

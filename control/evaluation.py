@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from control.calendars import in_hours
 from control.commands import whole_seconds
 from control.loads import Load
-from control.plots import Carried, Plot
+from control.plots import Plot
 from control.schedules import FeedingDefinition, IrrigationDefinition
 from rules import feeding, irrigation
 from rules.plan import Plan
@@ -192,8 +192,7 @@ def _outcomes(
 def _news(plots: Sequence[Plot], plan: Plan, meals: Sequence[DueMeal | None]) -> Iterator[tuple[int, Plot]]:
     said = zip(plots, plan.act.tolist(), plan.latched.tolist(), plan.reasons.tolist(), meals, strict=True)
     for row, (plot, act, latched, reasons, meal) in enumerate(said):
-        same = Carried(latched, plot.definition.type, False, reasons)
-        if act or meal is not None or plot.carried != same:
+        if act or meal is not None or plot.carried != (latched, plot.definition.type, False, reasons):
             yield row, plot
 
 

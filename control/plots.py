@@ -7,22 +7,21 @@ and a definition is parsed once a version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from control.database import in_parts
 from control.models import DeviceRow, ScheduleRow, SiteRow, ZoneRow, ZoneStateRow
 from control.records import Zone, ZoneParameters
 from control.schedules import FeedingDefinition, IrrigationDefinition, parse_definition
 from control.zones import PARAMETERS
 
 __all__ = ["Carried", "Plot", "PlotCache", "load_plots"]
-
-AT_ONCE: Final = 500  # definitions asked for in one query
 
 # As plain columns, past the mapper: most rows are as they were, and are compared and not looked into.
 _OWN: Final = (ZoneRow.key, ScheduleRow.id, ScheduleRow.version, ScheduleRow.updated_ms, DeviceRow.online, SiteRow.timezone)
@@ -32,8 +31,7 @@ _ZONE: Final = (DeviceRow.site, DeviceRow.name, ZoneRow.number, ZoneRow.title, Z
 _Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(NamedTuple):
     """What a zone carries from its last decision; `reasons` as bits of `rules.Reason`."""
 
     latched: bool
@@ -92,9 +90,9 @@ def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) 
     if zone_key is not None:
         query = query.where(ZoneRow.key == zone_key)
     session.flush()
-    rows = list(map(tuple, session.connection().execute(query)))
+    rows = list(map(tuple, session.connection().execute(query).all()))
     kept = cache.kept
-    parsed = dict(_definitions(session, [row for row in rows if not _same_version(row, kept.get(row[0]))]))
+    parsed = dict(_definitions(session, [row[1] for row in rows if not _same_version(row, kept.get(row[0]))]))
     found: dict[str, tuple[_Row, Plot]] = {}
     for row in rows:
         before = kept.get(row[0])
@@ -110,10 +108,11 @@ def _same_version(row: _Row, before: tuple[_Row, Plot] | None) -> bool:
     return before is not None and before[0][1:3] == row[1:3]
 
 
-def _definitions(session: Session, rows: Sequence[_Row]) -> Iterator[tuple[str, IrrigationDefinition | FeedingDefinition]]:
-    for first in range(0, len(rows), AT_ONCE):
-        ids = [row[1] for row in rows[first : first + AT_ONCE]]
-        query = select(ScheduleRow.id, ScheduleRow.definition).where(ScheduleRow.id.in_(ids))
+def _definitions(
+    session: Session, schedule_ids: Iterable[str]
+) -> Iterator[tuple[str, IrrigationDefinition | FeedingDefinition]]:
+    for part in in_parts(schedule_ids):
+        query = select(ScheduleRow.id, ScheduleRow.definition).where(ScheduleRow.id.in_(part))
         for schedule_id, definition in session.connection().execute(query):
             yield schedule_id, parse_definition(definition)
 

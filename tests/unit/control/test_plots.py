@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from control import registry, schedules
 from control.database import Database
-from control.decisions import store_decision
+from control.decisions import Finding, store_decisions
 from control.models import DeviceRow
 from control.plots import Carried, Plot, PlotCache, load_plots
 from control.records import ZoneParameters
@@ -60,8 +60,8 @@ def come_online(session: Session) -> None:
 
 
 def decide(session: Session) -> None:
-    reasons = int(Reason.DRY)
-    store_decision(session, BED, at_ms=NOW, kind="irrigation", acted=True, reasons=reasons, latched=True, inputs=dict)
+    finding = Finding(BED, NOW, kind="irrigation", acted=True, reasons=int(Reason.DRY), latched=True, inputs=dict)
+    store_decisions(session, [finding])
 
 
 @pytest.mark.parametrize("change", [change_parameters, change_definition, come_online, decide])
