@@ -126,8 +126,8 @@ def test_plan_acts_keeps_each_once_with_its_first_step(pilot: Database) -> None:
 
 
 def test_plan_acts_in_a_state_that_begins_nothing_keeps_none(pilot: Database) -> None:
-    with pytest.raises(Conflict, match="running"), pilot.session() as session:
-        ledger.plan_acts(session, [ledger.PlannedAct(new_id(NOW), WATER), ledger.PlannedAct(new_id(NOW), FEED, "running")])
+    with pytest.raises(Conflict, match="sent"), pilot.session() as session:
+        ledger.plan_acts(session, [ledger.PlannedAct(new_id(NOW), WATER), ledger.PlannedAct(new_id(NOW), FEED, "sent")])
     with pilot.reader() as session:
         assert ledger.list_acts(session) == ([], None)
 
