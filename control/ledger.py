@@ -8,10 +8,10 @@ actor; the same plan made again finds the act that is there. Times are ms since 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from control.checks import check_limit, storable
@@ -60,6 +60,10 @@ class Order:
     idempotency_key: str | None = None
 
 
+ORDERED: Final = tuple(item.name for item in fields(Order))
+RECORDED: Final = tuple(item.name for item in fields(Act))
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedAct:
     """An act to be put into the ledger.
@@ -97,21 +101,22 @@ def plan_acts(session: Session, plans: Sequence[PlannedAct]) -> list[tuple[Act, 
             steps.append(_first_step(row, plan.cause, plan.order.actor, plan.order.issued_ms))
         found.append((row, new))
     session.flush()  # a step names its act, which has to be there
-    session.add_all(steps)
+    if steps:
+        session.execute(insert(TransitionRow), steps)
     return [(act_record(row), new) for row, new in found]
 
 
 def _planned_row(plan: PlannedAct) -> ActRow:
-    row = ActRow(id=plan.id, reference=plan.id, state=plan.state, **asdict(plan.order))
+    row = ActRow(id=plan.id, reference=plan.id, state=plan.state, **{name: getattr(plan.order, name) for name in ORDERED})
     if plan.state == "skipped":
         row.reason, row.ended_ms = plan.cause.partition(":")[0], plan.order.issued_ms
     return row
 
 
-def _first_step(row: ActRow, cause: str, actor: str, now_ms: int) -> TransitionRow:
+def _first_step(row: ActRow, cause: str, actor: str, now_ms: int) -> dict[str, Any]:
     if not may_step(None, row.state):
         raise Conflict(f"an act does not begin as {row.state}")
-    return TransitionRow(act_id=row.id, at_ms=now_ms, before=None, state=row.state, cause=cause[:200], actor=actor)
+    return {"act_id": row.id, "at_ms": now_ms, "before": None, "state": row.state, "cause": cause[:200], "actor": actor}
 
 
 def enter(session: Session, row: ActRow, state: str, cause: str, actor: str, now_ms: int) -> None:
@@ -120,7 +125,7 @@ def enter(session: Session, row: ActRow, state: str, cause: str, actor: str, now
     first = _first_step(row, cause, actor, now_ms)
     session.add(row)
     session.flush()
-    session.add(first)
+    session.add(TransitionRow(**first))
 
 
 def step(session: Session, row: ActRow, state: str, cause: str, actor: str, now_ms: int) -> bool:
@@ -212,7 +217,7 @@ def list_transitions(session: Session, act_id: str) -> list[Transition]:
 
 def act_record(row: ActRow) -> Act:
     """Return the record of a row."""
-    return Act(**{item.name: getattr(row, item.name) for item in fields(Act)})
+    return Act(*[getattr(row, name) for name in RECORDED])
 
 
 def _row(session: Session, act_id: str) -> ActRow:
