@@ -2,8 +2,8 @@
 """How far decoding has come, kept so that a restart decides about every record as it was decided before.
 
 A checkpoint holds a journal position, what came of each device up to there (`ingest.sequences`) and which records before it
-were duplicates. Invariant: decoding the journal from the checkpoint on, with what it holds, gives the same rows again; so a
-store that is behind is fed the same rows as one that is ahead.
+were duplicates or went to quarantine. Invariant: decoding the journal from the checkpoint on, with what it holds, gives the
+same rows again; so a store that is behind is fed the same rows as one that is ahead.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ create table if not exists duplicate (
     places   blob not null,
     primary key (position, kind)
 ) strict;
+create table if not exists note (
+    name text primary key,
+    text text not null
+) strict;
 """
 
 
@@ -66,8 +70,14 @@ class Progress:
             rows = self._db.execute("select site, device, state from sequence").fetchall()
         return [(Address(site, device), _parse_state(text)) for site, device, text in rows]
 
+    def note(self, name: str) -> str | None:
+        """Return what was kept under a name, or None."""
+        with self._lock, translated(_NAME):
+            found = self._db.execute("select text from note where name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
     def duplicates(self, start: int, end: int) -> dict[tuple[int, str], NDArray[np.int64]]:
-        """Return (position, kind) -> places of the records that were duplicates, for positions in [start, end)."""
+        """Return (position, kind) -> what `save` was given, for positions in [start, end)."""
         with self._lock, translated(_NAME):
             rows = self._db.execute(
                 "select position, kind, places from duplicate where position >= ? and position < ?", (start, end)
@@ -80,8 +90,11 @@ class Progress:
         states: Iterable[tuple[Address, DeviceState]],
         duplicates: Mapping[tuple[int, str], NDArray[np.int64]],
         forget_below: int,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Move the checkpoint, in one transaction; duplicates of positions below `forget_below` are no longer needed.
+
+        `notes` replace those of the same name, see `note`.
 
         Raises Full or Unavailable, and has then changed nothing.
         """
@@ -91,6 +104,7 @@ class Progress:
             self._db.executemany("insert or replace into sequence values (?, ?, ?)", rows)
             self._db.executemany("insert or replace into duplicate values (?, ?, ?)", marks)
             self._db.execute("delete from duplicate where position < ?", (forget_below,))
+            self._db.executemany("insert or replace into note values (?, ?)", list((notes or {}).items()))
             self._db.execute("update checkpoint set position = ?", (position,))
 
     def close(self) -> None:
