@@ -160,7 +160,7 @@ class Ingest:
                 self._decisions.shutdown()
         if kind is None:
             try:
-                self._judge.checkpoint(self._slowest())
+                self._judge.checkpoint(min(self._slowest(), self._journal.bounds(_PART).first))
             except (Full, Unavailable) as exc_:
                 self._note_failure("checkpoint", exc_)
 
@@ -309,8 +309,10 @@ class Ingest:
         while True:
             await self._sleep(self._config.checkpoint_s)
             slowest = self._slowest()
+            # A store may be put back to where the journal begins: what was found out about that is needed as long.
+            needed = min(slowest, self._journal.bounds(_PART).first)
             try:
-                checkpoint = await loop.run_in_executor(self._decisions, self._judge.checkpoint, slowest)
+                checkpoint = await loop.run_in_executor(self._decisions, self._judge.checkpoint, needed)
             except (Full, Unavailable) as exc:
                 self._note_failure("checkpoint", exc)
                 continue
@@ -321,7 +323,8 @@ class Ingest:
                 safe = history.popleft()[1]
             if safe is not None:
                 try:
-                    await loop.run_in_executor(self._commits, self._journal.trim, _PART, safe)
+                    # Never past a store that was put back since.
+                    await loop.run_in_executor(self._commits, self._journal.trim, _PART, min(safe, self._slowest()))
                 except (Full, Unavailable) as exc:
                     self._note_failure("trim", exc)
                 else:

@@ -18,7 +18,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.domain.dialect import Dialect
 from influxdb_client.rest import ApiException
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
 from ingest.store.influx_flux import Parameters
@@ -27,6 +27,7 @@ __all__ = ["InfluxClient"]
 
 _REJECTED: Final = frozenset({400, 413, 422})
 _UNAVAILABLE: Final = frozenset({408, 429})
+_GATEWAY: Final = frozenset({502, 504})  # what a proxy says of a server behind it that is away
 _UNKNOWN_ORG: Final = "failed to decode request body"  # what the query API answers to it, with a 400
 _REASON_MAX: Final = 500  # characters of an answer that are kept
 
@@ -72,7 +73,9 @@ def _told_apart() -> Iterator[None]:
     except ApiException as exc:
         raise _meaning(exc) from exc
     except (HTTPError, OSError, csv.Error) as exc:
-        raise StoreUnavailable(f"{type(exc).__name__}: {exc}"[:_REASON_MAX]) from exc
+        # A slow answer is no sign of death: going back then would never end with a store that is merely overloaded.
+        silent = not isinstance(exc, (ReadTimeoutError, csv.Error))
+        raise StoreUnavailable(f"{type(exc).__name__}: {exc}"[:_REASON_MAX], silent=silent) from exc
 
 
 def _meaning(exc: ApiException) -> StoreError:
@@ -82,7 +85,7 @@ def _meaning(exc: ApiException) -> StoreError:
     if status == 413 or (status in _REJECTED and said is not None and not said.startswith(_UNKNOWN_ORG)):
         return StoreRejected(detail)
     if status in _UNAVAILABLE or status >= 500:
-        return StoreUnavailable(detail, _retry_after_s(exc))
+        return StoreUnavailable(detail, _retry_after_s(exc), silent=status in _GATEWAY)
     # Also a 400 that InfluxDB did not write: something else answers at this address.
     return StoreRefused(detail)
 

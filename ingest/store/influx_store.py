@@ -88,6 +88,11 @@ class InfluxStore:
         """Return the journal position that this bucket has been brought to."""
         return self._cursors.get(self._address)
 
+    def put_back(self, upto: int) -> None:
+        """Move the cursor back: what was written after it may be forgotten, and is written again over itself."""
+        with self._writing:
+            self._cursors.put(self._address, min(upto, self.cursor()))
+
     def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
         """Write rows, then the cursor; rows that InfluxDB rejects are found by halving."""
         with self._writing:

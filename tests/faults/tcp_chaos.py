@@ -60,7 +60,7 @@ def run(conditions: Conditions) -> Findings:
             proxy.mode = "hold"
             time.sleep(conditions.choose(60.0, 4.0))  # a stall, longer than the keepalive
             proxy.mode = "pass"
-            for _ in range(conditions.choose(20, 3)):  # a new connection before the old one is seen to end
+            for _ in range(conditions.choose(20, 1)):  # a new connection before the old one is seen to end
                 proxy.mode = "hold"
                 _wait(lambda: not victim.status["connected"], "the silence is not found", 3.0 * keep_alive_s + 5)
                 proxy.mode = "pass"

@@ -211,3 +211,50 @@ def test_join_rows_of_bursts_with_other_columns_fills_with_nan() -> None:
         "flow": "[1.0, nan]",
         "rain": "[nan, 2.0]",
     }
+
+
+@dataclass
+class ForgetfulStore(NotedStore):
+    """A store that may die with what it had taken."""
+
+    def put_back(self, upto: int) -> None:
+        self.upto = min(upto, self.upto)
+
+
+async def test_run_of_a_forgetful_store_that_fell_silent_gives_again_what_the_journal_holds(house: House) -> None:
+    house.append(*range(8))
+    house.decide(8)
+    house.journal.trim(0, 3)
+    store = ForgetfulStore(upto=6)
+    writer = house.writer(store)
+    store.upto = writer.cursor = 6
+    store.failures = [StoreUnavailable("reset", silent=True)]
+    await run_out(house, writer)
+    assert store.seqs() == [2, 3, 4, 5, 6, 7]
+    assert (store.upto, writer.cursor, writer.trouble) == (8, 8, None)
+
+
+async def test_run_of_a_forgetful_store_begins_where_the_journal_does(house: House) -> None:
+    house.append(*range(5))
+    house.decide(5)
+    store = ForgetfulStore(upto=4)
+    await run_out(house, house.writer(store))
+    assert store.seqs() == [0, 1, 2, 3, 4]
+
+
+async def test_run_of_a_store_that_says_no_itself_is_not_put_back(house: House) -> None:
+    house.append(*range(5))
+    house.decide(5)
+    house.journal.trim(0, 5)
+    store = ForgetfulStore(upto=4, failures=[StoreUnavailable("busy")] * 2)
+    writer = house.writer(store)
+    await run_out(house, writer)
+    assert (store.seqs(), writer.retries) == ([4], 2)
+
+
+async def test_run_of_a_store_that_keeps_its_cursor_with_its_rows_is_never_put_back(house: House) -> None:
+    house.append(*range(5))
+    house.decide(5)
+    store = NotedStore(upto=3, failures=[StoreUnavailable("reset", silent=True)])
+    await run_out(house, house.writer(store))
+    assert store.seqs() == [3, 4]
