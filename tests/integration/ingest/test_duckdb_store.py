@@ -15,9 +15,11 @@ import duckdb
 import numpy as np
 import pytest
 
+from gateway.clock import SteppedClock
 from ingest.store import Batch, DuckDBConfig, DuckDBStore, Rows, SeriesQuery, StoreRefused, StoreRejected, StoreUnavailable
 
 TS = 1_763_770_800_000
+CLOCK = SteppedClock(TS + 86_400_000)
 ROWS = 100
 
 
@@ -41,12 +43,12 @@ def make_rows(*, first: int = 0, kind: str = "water-meter", quantity: str = "flo
 
 
 def opened(path: Path) -> closing[DuckDBStore]:
-    return closing(DuckDBStore(DuckDBConfig(path), Names()))
+    return closing(DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK))
 
 
 def write_for_ever(path: Path) -> None:
     """Write batch after batch and say how far; run in a process that is killed."""
-    store = DuckDBStore(DuckDBConfig(path), Names())
+    store = DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK)
     upto = store.cursor()
     while True:
         store.write(Batch((make_rows(first=upto * ROWS),), upto + 1))
@@ -72,7 +74,7 @@ def write_past_a_full_disk(path: Path) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, no_limit[1]))
-    store = DuckDBStore(DuckDBConfig(path), Names())
+    store = DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK)
     failures = 0
     upto = 0
     while upto < 400:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,10 +11,12 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 
+from gateway.clock import SteppedClock
 from ingest.store import (
     Batch,
     InfluxConfig,
@@ -32,6 +35,7 @@ __all__ = ["influx_server"]
 pytestmark = pytest.mark.timeout(2_700)  # the first run may build influxd
 
 TS = 1_763_770_800_000
+CLOCK = SteppedClock(TS + 86_400_000)
 NAMELESS = 99  # a device that InfluxDB cannot take
 QUERY = SeriesQuery("pilot", "bed-1", 1, ("flow",), TS, TS + 60_000)
 
@@ -60,7 +64,7 @@ def config_of(server: InfluxServer, folder: Path) -> InfluxConfig:
 
 
 def opened(config: InfluxConfig, *booleans: str) -> closing[InfluxStore]:
-    return closing(InfluxStore(config, Names(), frozenset(booleans)))
+    return closing(InfluxStore(config, Names(), frozenset(booleans), clock=CLOCK))
 
 
 def test_write_after_a_lost_cursor_leaves_each_row_once(influx_server: InfluxServer, tmp_path: Path) -> None:
@@ -150,8 +154,23 @@ def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[str]:
     """Run a server whose answer (status, body) to a request's body is given."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Have every bucket that is asked for."""
+            name = parse_qs(urlsplit(self.path).query)["name"][0]
+            days = {"b": 0, "b_5m": 732, "b_1h": 0}[name]
+            rules = [{"type": "expire", "everySeconds": days * 86_400}] if days else []
+            self._answer(
+                200, json.dumps({"buckets": [{"id": "1", "orgID": "1", "name": name, "retentionRules": rules}]}).encode()
+            )
+
         def do_POST(self) -> None:
-            status, body = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            asked = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.startswith("/api/v2/query") and b"flags" in asked:
+                self._answer(200, b"")  # it holds no rows yet
+            else:
+                self._answer(*answer(asked))
+
+        def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Retry-After", "7")
             self.send_header("Content-Length", str(len(body)))
