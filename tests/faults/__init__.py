@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.faults import angry_sink, broker_death, forgetful_sink, journal_disk, journal_points, kill_ingest, poison, tcp_chaos
+from tests.faults import (
+    angry_sink,
+    broker_death,
+    forgetful_sink,
+    journal_disk,
+    journal_points,
+    kill_ingest,
+    poison,
+    power_loss,
+    tcp_chaos,
+)
 from tests.faults.case import FaultTest
 
 __all__ = ["ALL"]
@@ -13,6 +23,7 @@ __all__ = ["ALL"]
 ALL: Final[tuple[FaultTest, ...]] = (
     kill_ingest.TEST,
     journal_points.TEST,
+    power_loss.TEST,
     broker_death.TEST,
     forgetful_sink.TEST,
     angry_sink.TEST,

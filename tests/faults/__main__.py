@@ -65,8 +65,8 @@ def run_one(test: FaultTest, seed: int, *, quick: bool = False, long: bool = Fal
             findings = test.run(Conditions(Path(folder), seed, quick, long))
         except pytest.skip.Exception as exc:
             found: dict[str, Any] = {"skipped": str(exc), "pass": None}
-        except (AssertionError, pytest.fail.Exception, OSError) as exc:
-            found = {"error": str(exc)[-1500:], "pass": False}
+        except (Exception, pytest.fail.Exception) as exc:  # noqa: BLE001 - the tests behind it are run all the same
+            found = {"error": f"{type(exc).__name__}: {exc}"[-1500:], "pass": False}
         else:
             found = {**findings.numbers, **({"failed": findings.failed} if findings.failed else {})}
             found["pass"] = not findings.failed

@@ -23,6 +23,7 @@ import ingest.journal
 
 __all__ = ["Connection", "WatchedDisk", "place_under_journal", "use_failing_sync"]
 
+_BASE = "unix"  # by name: the default may be one of ours
 _CHANGES = re.compile(r"\s*(insert|update|delete|replace)\b", re.IGNORECASE)
 _NAMES = {number: name for number, name in apsw.mapping_result_codes.items() if isinstance(number, int)}
 
@@ -44,7 +45,8 @@ class WatchedDisk(apsw.VFS):
     """
 
     def __init__(self, name: str, happened: Happened, rng: Any = None) -> None:
-        super().__init__(name, "")
+        # With random bytes of our own it is the default: SQLite takes the seed of its own from the default alone.
+        super().__init__(name, _BASE, makedefault=rng is not None)
         self.vfs_name = name
         self.happened = happened
         self._rng = rng
@@ -69,7 +71,7 @@ class _WatchedFile(apsw.VFSFile):
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         self._name = os.path.basename(path or "")
         disk.happened("open", self._name, 0, b"")
-        super().__init__("", name, flags)
+        super().__init__(_BASE, name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:
         self._disk.happened("write", self._name, offset, bytes(data))
@@ -88,7 +90,7 @@ class Connection:
     """apsw with the face of sqlite3, as far as the journal uses it."""
 
     def __init__(self, path: Path, vfs: str, pragmas: Iterable[str] = ()) -> None:
-        self._db = apsw.Connection(str(path), vfs=vfs)
+        self._db = _as_sqlite3(lambda: apsw.Connection(str(path), vfs=vfs))
         self._db.set_busy_timeout(5000)
         for pragma in pragmas:
             self.execute(f"pragma {pragma}")
@@ -153,12 +155,15 @@ def _as_sqlite3(call: Callable[[], Any]) -> Any:
         raise found from exc
 
 
-def place_under_journal(vfs: str, pragmas: tuple[str, ...] = ("synchronous = full",)) -> Callable[[], None]:
-    """Let journals opened from now on lie on this disk; return what undoes it."""
+def place_under_journal(
+    vfs: str, pragmas: tuple[str, ...] = ("synchronous = full",), *, page_bytes: int | None = None
+) -> Callable[[], None]:
+    """Let journals opened from now on lie on this disk; return what undoes it. `page_bytes` wins over the journal's own."""
+    own = page_bytes
     before = ingest.journal.connect
 
     def connect(path: Path, *, page_bytes: int | None = None) -> Any:
-        size = () if page_bytes is None else (f"page_size = {page_bytes}",)
+        size = () if page_bytes is None else (f"page_size = {own or page_bytes}",)
         return Connection(path, vfs, (*size, "journal_mode = wal", *pragmas))
 
     ingest.journal.connect = connect  # type: ignore[assignment]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""8: a store that answers before its disk has the rows is killed soon after. The journal still has them, and gives them again."""
+"""8: a store that answers before its disk has the rows is killed soon after; the journal gives them to it again."""
 
 from __future__ import annotations
 
