@@ -123,7 +123,7 @@ async def _furnish(
     settings, folder, devices = ground.settings, ground.folder, ground.devices
     quarantine = Quarantine(QuarantineConfig(folder.file("quarantine.sqlite"), settings.quarantine_max_mib * 2**20))
     stack.callback(quarantine.close)
-    stores = open_stores(settings, folder, devices, ground.catalogue, stack.callback)
+    stores = open_stores(settings, folder, devices, ground.catalogue, ground.clock, stack.callback)
     if trouble := restore_latest(stores[0], devices, ground.latest, ground.clock.now_ms()):
         logger.warning("latest values are not restored: %s", trouble, extra={"action": "latest_unknown"})
     ingest_link = await stack.enter_async_context(_link(admission, INGEST, (Channel.TELEMETRY,)))

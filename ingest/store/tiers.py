@@ -22,7 +22,19 @@ import numpy as np
 from ingest.store.batch import Batch, RejectedRow
 from ingest.store.protocol import HOUR_MS, SeriesQuery, TierName
 
-__all__ = ["DAY_MS", "TIERS", "Retention", "Span", "Tier", "choose_tier", "covered_spans", "kept_from_ms", "too_old", "without"]
+__all__ = [
+    "DAY_MS",
+    "SPANS_MAX",
+    "TIERS",
+    "Retention",
+    "Span",
+    "Tier",
+    "choose_tier",
+    "covered_spans",
+    "kept_from_ms",
+    "too_old",
+    "without",
+]
 
 DAY_MS: Final = 24 * HOUR_MS
 SPANS_MAX: Final = 16  # ranges of rows read for one answer; more are read as one
@@ -71,7 +83,7 @@ def too_old(batch: Batch, retention: Retention, now_ms: int) -> tuple[RejectedRo
     kept = kept_from_ms(retention, "raw", now_ms)
     if kept is None:
         return ()
-    reason = f"measured more than {retention.raw_days} days ago, rows of that age are not kept (TIRTA_RETENTION_RAW)"
+    reason = f"measured more than {retention.raw_days} days ago, rows of that age are not kept (TIRTA_RETENTION_RAW_DAYS)"
     return tuple(
         RejectedRow(number, index, reason)
         for number, rows in enumerate(batch.rows)

@@ -17,7 +17,7 @@ import numpy as np
 from ingest.store.batch import Batch
 from ingest.store.protocol import HOUR_MS
 
-__all__ = ["TOUCHED_MAX", "Touched", "Turn", "Zone", "ZoneHour"]
+__all__ = ["CROWDED", "GRACE_MS", "SETTLE_S", "TOUCHED_MAX", "Touched", "Turn", "Zone", "ZoneHour"]
 
 TOUCHED_MAX: Final = 400_000  # zone-hours; a store that has more takes no rows until some are done
 CROWDED: Final = 100_000  # from here on the oldest hour has its turn at once
