@@ -38,6 +38,7 @@ faults: setup  ## Run the fault tests in full (TEST=n QUICK=1 LONG=1 RESUME=1)
 	    $(if $(RESUME),--resume)
 
 wheel: setup  ## Build the wheel into dist/
+	@rm -rf build  # or a module that was deleted since the last build would be packed again
 	$(BIN)/python -m build --wheel --no-isolation
 
 format: setup  ## Format and sort

@@ -189,7 +189,8 @@ def _link(admission: Admission, role: str, channels: tuple[Channel, ...]) -> Lin
         tls=admission.tls,
         # Status and reported are retained: a platform that was away must see them again, not only what is new.
         retained_on_reconnect=role == CONTROL,
-        backoff_max_s=5.0,
+        # Whoever has no outbox loses what it sends to a broker that has no session of ours yet: be back soon.
+        backoff_max_s=1.0,
     )
     return Link(config, rng=random.Random())
 
