@@ -124,7 +124,8 @@ def open_house(folder: Path) -> Iterator[House]:
     """Open every part in `folder`, with a token for each sort of rights, and close them after."""
     catalogue, devices, clock = load_catalogue(), DeviceTable(), SteppedClock(START_MS)
     database = open_database(f"sqlite:///{folder}/control.db")
-    store = DuckDBStore(DuckDBConfig(folder / "series.duckdb"), devices)
+    totals = frozenset(quantity.name for quantity in catalogue.quantities.values() if quantity.total)
+    store = DuckDBStore(DuckDBConfig(folder / "series.duckdb"), devices, totals=totals, clock=clock)
     quarantine = Quarantine(QuarantineConfig(folder / "quarantine.db"))
     feed = LiveFeed()
     metrics = CollectorRegistry()
