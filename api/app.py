@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from api import acts, decisions, devices, events, health, installation, quarantine, schedules, series, sites, zones
+from api import acts, decisions, devices, events, gaps, health, installation, quarantine, schedules, series, sites, zones
 from api.access import Gate, token_checker
 from api.envelope import BodyLimit, Envelope
 from api.openapi import describe
@@ -19,7 +19,7 @@ __all__ = ["PREFIX", "create_app"]
 
 PREFIX: Final = "/api/v1"
 
-_NOUNS: Final = (sites, devices, zones, series, schedules, acts, decisions, quarantine, events, installation)
+_NOUNS: Final = (sites, devices, gaps, zones, series, schedules, acts, decisions, quarantine, events, installation)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -5,6 +5,7 @@ ApiError
 ├── Unauthenticated     401  send a bearer token that is valid
 ├── Forbidden           403  ask for a token with more rights
 ├── NotFound            404  correct the address
+├── Conflict            409  read again what is there
 ├── InvalidField        422  correct the field that is named
 └── Unavailable         503  try again later
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["ApiError", "Forbidden", "InvalidField", "NotFound", "Unauthenticated", "Unavailable"]
+__all__ = ["ApiError", "Conflict", "Forbidden", "InvalidField", "NotFound", "Unauthenticated", "Unavailable"]
 
 
 class ApiError(Exception):
@@ -62,6 +63,12 @@ class NotFound(ApiError):
     """There is nothing at this address."""
 
     status = 404
+
+
+class Conflict(ApiError):
+    """The request contradicts what is there."""
+
+    status = 409
 
 
 class InvalidField(ApiError):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -14,9 +14,11 @@ from api.errors import Unavailable
 from control.controller import Controller
 from control.database import Database
 from gateway import Address, Catalogue, Clock, Kind
+from ingest.announcements import ReplayOutcome
 from ingest.feed import LiveFeed
+from ingest.gaps import GapBook
 from ingest.latest import LatestState
-from ingest.quarantine import Quarantine
+from ingest.quarantine import Quarantine, QuarantinedRecord
 from ingest.store.protocol import SeriesStore
 
 __all__ = ["HealthCheck", "Issued", "Needs", "Provisioner", "Services", "kind_of"]
@@ -75,6 +77,9 @@ class Services:
 
     Attributes
     ----------
+    replay : callable
+        Has a quarantined record decided about anew and returns what came of it; None: it was replayed before. Raises
+        `JournalError` where the journal does not take it.
     health : callable
         Returns how each part is; quick, called in a thread for each question after health.
     metrics : CollectorRegistry
@@ -89,6 +94,8 @@ class Services:
     latest: LatestState
     store: SeriesStore
     quarantine: Quarantine
+    replay: Callable[[QuarantinedRecord], Awaitable[ReplayOutcome | None]]
+    gaps: GapBook
     controller: Controller
     provisioner: Provisioner
     feed: LiveFeed

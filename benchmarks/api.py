@@ -40,8 +40,10 @@ from gateway import Address, Catalogue, WallClock, load_catalogue
 from gateway.errors import LinkLost
 from ingest.devices import DeviceTable
 from ingest.feed import LiveFeed
+from ingest.gaps import GapBook, SessionLosses
 from ingest.latest import LatestState
-from ingest.quarantine import Quarantine, QuarantineConfig
+from ingest.quarantine import Quarantine, QuarantineConfig, QuarantinedRecord
+from ingest.sequences import Sequences
 from ingest.store.batch import Rows
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 from tirta.web import listen, make_server
@@ -156,6 +158,10 @@ def _server(zones: int) -> Iterator[tuple[psutil.Process, dict[str, Any]]]:
             started.stdin.close()  # it ends with its input
 
 
+async def _replay_nothing(record: QuarantinedRecord) -> None:
+    del record
+
+
 async def _serve(folder: Path, zones: int) -> None:
     """Answer until standard input ends."""
     catalogue, devices, clock = load_catalogue(), DeviceTable(), WallClock()
@@ -170,6 +176,8 @@ async def _serve(folder: Path, zones: int) -> None:
         latest=latest,
         store=store,
         quarantine=quarantine,
+        replay=_replay_nothing,
+        gaps=GapBook(devices, Sequences(), SessionLosses()),
         controller=Controller(database, latest, broker.publish, clock, feed),
         provisioner=broker,
         feed=feed,

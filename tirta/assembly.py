@@ -20,9 +20,11 @@ from gateway import Catalogue, Channel, channel_filter, load_catalogue
 from gateway.clock import ScaledClock, WallClock, load_clock
 from gateway.credentials import CONTROL, INGEST
 from gateway.link import Link, LinkConfig
+from ingest.announcements import Announcements
 from ingest.decode import BurstDecoder
 from ingest.devices import DeviceTable
 from ingest.feed import LiveFeed
+from ingest.gaps import GapBook
 from ingest.journal import JournalConfig, SqliteJournal
 from ingest.judge import Judge
 from ingest.latest import LatestState
@@ -62,6 +64,7 @@ class House:
     admission: Admission
     control_link: Link
     controller: Controller
+    announcements: Announcements
     demo: DemoDevices | None
 
 
@@ -147,6 +150,8 @@ async def _furnish(
         latest=ground.latest,
         store=stores[0],
         quarantine=quarantine,
+        replay=ingest.announcements.replay,
+        gaps=GapBook(devices, sequences, ingest.sessions),
         controller=controller,
         provisioner=DeviceProvisioner(ground.database, ground.catalogue, devices, admission),
         feed=ground.feed,
@@ -157,7 +162,7 @@ async def _furnish(
         version=__version__,
         stopping=stopping,
     )
-    return House(services, admission, control_link, controller, demo)
+    return House(services, admission, control_link, controller, ingest.announcements, demo)
 
 
 def _ingest(

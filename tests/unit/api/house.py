@@ -6,9 +6,10 @@ Only the broker is not there: credentials are made and kept, commands are kept, 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,18 @@ from control.controller import Controller
 from control.database import Database, open_database
 from gateway import Address, SteppedClock, load_catalogue
 from gateway.errors import LinkLost
+from ingest.announcements import Announcements
+from ingest.bursts import StoredBurst
+from ingest.decode import BurstDecoder
 from ingest.devices import DeviceTable
 from ingest.feed import LiveFeed
+from ingest.gaps import GapBook
+from ingest.journal import Entry
+from ingest.judge import Judge
 from ingest.latest import LatestState
+from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig
+from ingest.sequences import Sequences
 from ingest.store.batch import Batch, Rows
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 
@@ -77,6 +86,9 @@ class Credentials:
         return Issued(password, self.notice)
 
 
+Decide = Callable[[StoredBurst], int]
+
+
 @dataclass
 class House:
     """The application, what it is made of, and a client for each sort of caller."""
@@ -89,6 +101,7 @@ class House:
     tokens: dict[str, str]
     stopping: list[bool]
     published: list[tuple[str, bytes]]
+    decide: Decide
     position: int = 0
 
     def client(self, rights: str | None = "operator") -> httpx2.AsyncClient:
@@ -96,6 +109,11 @@ class House:
         headers = {} if rights is None else {"authorization": f"Bearer {self.tokens[rights]}"}
         transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx2.AsyncClient(transport=transport, base_url="http://tirta", headers=headers)
+
+    def receive(self, device: str, *payloads: bytes) -> None:
+        """Decide about telemetry payloads of a device of the site, as if they had come in one burst."""
+        topics = [f"tirta/v1/taman-kota/{device}/telemetry"] * len(payloads)
+        self.decide(StoredBurst(START_MS, topics, payloads))
 
     def measure(self, device: str, ts_ms: list[int], zone: int = 1, **columns: list[float]) -> None:
         """Bring measurements of a device of the site to the latest values and into the store."""
@@ -141,11 +159,29 @@ def open_house(folder: Path) -> Iterator[House]:
         published.append((topic, payload))
 
     latest = LatestState(devices, catalogue)
+    sequences, progress = Sequences(), Progress(folder / "progress.db")
+    judge = Judge(BurstDecoder(devices, catalogue), devices, sequences, quarantine, latest, progress)
+    known: dict[str | None, int] = {}
+
+    def decide(stored: StoredBurst) -> int:
+        judged = judge.judge([Entry(judge.position + 1, stored)])
+        asyncio.get_running_loop().call_soon(announcements.settle, judged)
+        return judge.position
+
+    async def append(stored: StoredBurst, burst_id: str | None = None, *, patient: bool = True) -> tuple[int, bool]:
+        fresh = burst_id is None or burst_id not in known
+        if fresh:
+            known[burst_id] = decide(stored)
+        return known[burst_id], fresh
+
+    announcements = Announcements(append, judge, clock)
     services = Services(
         database=database,
         latest=latest,
         store=store,
         quarantine=quarantine,
+        replay=announcements.replay,
+        gaps=GapBook(devices, sequences, judge.sessions),
         controller=Controller(database, latest, publish, clock, feed),
         provisioner=provisioner,
         feed=feed,
@@ -159,8 +195,9 @@ def open_house(folder: Path) -> Iterator[House]:
     with database.session() as session:
         made = {rights: tokens.create(session, f"a-{rights}", rights, now_ms=START_MS)[0] for rights in tokens.RIGHTS}
     try:
-        yield House(create_app(services), services, devices, provisioner, checks, made, stopping, published)
+        yield House(create_app(services), services, devices, provisioner, checks, made, stopping, published, decide)
     finally:
+        progress.close()
         quarantine.close()
         store.close()
         database.close()
