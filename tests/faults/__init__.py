@@ -8,12 +8,15 @@ from typing import Final
 from tests.faults import (
     angry_sink,
     broker_death,
+    broker_disk,
     forgetful_sink,
     journal_disk,
     journal_points,
     kill_ingest,
+    overload,
     poison,
     power_loss,
+    store_down,
     tcp_chaos,
 )
 from tests.faults.case import FaultTest
@@ -25,9 +28,12 @@ ALL: Final[tuple[FaultTest, ...]] = (
     journal_points.TEST,
     power_loss.TEST,
     broker_death.TEST,
+    broker_disk.TEST,
+    store_down.TEST,
     forgetful_sink.TEST,
     angry_sink.TEST,
     journal_disk.TEST,
     tcp_chaos.TEST,
     poison.TEST,
+    overload.TEST,
 )

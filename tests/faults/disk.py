@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -89,11 +89,9 @@ class _WatchedFile(apsw.VFSFile):
 class Connection:
     """apsw with the face of sqlite3, as far as the journal uses it."""
 
-    def __init__(self, path: Path, vfs: str, pragmas: Iterable[str] = ()) -> None:
+    def __init__(self, path: Path, vfs: str) -> None:
         self._db = _as_sqlite3(lambda: apsw.Connection(str(path), vfs=vfs))
         self._db.set_busy_timeout(5000)
-        for pragma in pragmas:
-            self.execute(f"pragma {pragma}")
 
     def execute(self, statement: str, values: tuple[object, ...] = ()) -> _Cursor:
         if _CHANGES.match(statement) and not self._db.in_transaction:
@@ -122,7 +120,7 @@ class Connection:
             _as_sqlite3(lambda: self._db.execute("rollback"))
 
     def close(self) -> None:
-        self._db.close()
+        self._db.close(force=True)
 
 
 class _Cursor:
@@ -158,18 +156,24 @@ def _as_sqlite3(call: Callable[[], Any]) -> Any:
 def place_under_journal(
     vfs: str, pragmas: tuple[str, ...] = ("synchronous = full",), *, page_bytes: int | None = None
 ) -> Callable[[], None]:
-    """Let journals opened from now on lie on this disk; return what undoes it. `page_bytes` wins over the journal's own."""
+    """Let journals opened from now on lie on this disk, `page_bytes` before their own; return what undoes and closes it."""
     own = page_bytes
+    opened: list[Connection] = []
     before = ingest.journal.connect
 
     def connect(path: Path, *, page_bytes: int | None = None) -> Any:
         size = () if page_bytes is None else (f"page_size = {own or page_bytes}",)
-        return Connection(path, vfs, (*size, "journal_mode = wal", *pragmas))
+        opened.append(Connection(path, vfs))
+        for pragma in (*size, "journal_mode = wal", *pragmas):
+            opened[-1].execute(f"pragma {pragma}").fetchall()
+        return opened[-1]
 
     ingest.journal.connect = connect  # type: ignore[assignment]
 
     def undo() -> None:
         ingest.journal.connect = before
+        for connection in opened:
+            connection.close()
 
     return undo
 

@@ -42,7 +42,17 @@ def telemetry(boot: int, seq: int) -> dict[str, object]:
 class Device:
     """One device: counts its records, notes what was acknowledged, and with an outbox sends again what is not stored."""
 
-    def __init__(self, username: str, password: str, host: str, port: int, *, outbox: bool = False, qos: int = 1) -> None:
+    def __init__(
+        self,
+        username: str,
+        password: str,
+        host: str,
+        port: int,
+        *,
+        outbox: bool = False,
+        qos: int = 1,
+        shed_each: int | None = None,
+    ) -> None:
         self.username = username
         self.boot = 1
         self.seq = 0
@@ -50,6 +60,7 @@ class Device:
         self.sent = 0
         self.refused = 0
         self._qos = qos
+        self._shed_each = shed_each
         self._address = (host, port)
         self._outbox: dict[int, bytes] | None = {} if outbox else None
         self._lock = threading.Lock()
@@ -106,7 +117,8 @@ class Device:
         if self._outbox is not None:
             with self._lock:
                 self._outbox[seq] = payload
-        self._publish(payload, (seq,))
+        if self._shed_each is None or seq % self._shed_each != 1:  # never the first, nor two in a row
+            self._publish(payload, (seq,))
         self.sent += 1
         return True
 
@@ -167,10 +179,26 @@ class Fleet:
         User name -> password.
     outbox : bool
         Whether they keep what is not stored and send it again.
+    qos : int
+        Of what they publish.
+    shed_each : int, optional
+        Each so-manieth record is measured and lost on the way, as with QoS 0 on a bad network.
     """
 
-    def __init__(self, credentials: Mapping[str, str], host: str, port: int, *, outbox: bool = False, qos: int = 1) -> None:
-        self.devices = [Device(name, secret, host, port, outbox=outbox, qos=qos) for name, secret in credentials.items()]
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        host: str,
+        port: int,
+        *,
+        outbox: bool = False,
+        qos: int = 1,
+        shed_each: int | None = None,
+    ) -> None:
+        self.devices = [
+            Device(name, secret, host, port, outbox=outbox, qos=qos, shed_each=shed_each)
+            for name, secret in credentials.items()
+        ]
         self._rate = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fleet")

@@ -13,7 +13,6 @@ import random
 import shutil
 import tempfile
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,10 +46,13 @@ class PowerDisk:
     cut: int
     files: dict[str, _File] = field(default_factory=dict)
     calls: int = 0
+    over: bool = False
     trace: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def happened(self, what: str, name: str, offset: int, data: bytes) -> None:
         """Note a call; from the cut on every call fails."""
+        if self.over:
+            return
         self.calls += 1
         if self.calls >= self.cut:
             raise apsw.IOError("the power is gone")
@@ -119,7 +121,6 @@ def _live(disk: PowerDisk, folder: Path, rng: random.Random, synchronous: str) -
     checkpoint = rng.choice((2, 8, 1000))  # pages, so that the log is brought into the file at any moment
     pragmas = (f"synchronous = {synchronous}", f"wal_autocheckpoint = {checkpoint}")
     undo = place_under_journal(watched.vfs_name, pragmas, page_bytes=_PAGE)
-    journal = None
     try:
         journal = SqliteJournal(JournalConfig(folder / _NAME))
         fence = journal.claim(0, "story")
@@ -132,11 +133,8 @@ def _live(disk: PowerDisk, folder: Path, rng: random.Random, synchronous: str) -
     except JournalError:
         pass
     finally:
+        disk.over = True  # what closing would write comes too late
         undo()
-        disk.cut = 0  # what closing would write comes too late
-        if journal is not None:
-            with suppress(Exception):
-                journal.close()
         watched.unregister()
     return acked, trimmed
 

@@ -76,9 +76,11 @@ class Sink:
             else:
                 return
 
-    def kill(self) -> None:
-        """End it as a crash would: what was in memory alone is gone."""
+    def kill(self, *, keep: bool = False) -> None:
+        """End it as a crash would: what was in memory alone is gone, unless `keep` has it written down first."""
         assert self._process is not None
+        if keep:
+            self._ask("POST", "/control", {"keep": True})
         self._process.kill()
         self._process.wait(10)
         self._process = None
@@ -117,7 +119,7 @@ class _Rows:
         self.held: dict[tuple[str, int, int, int], float] = {}
         self._path, self._durable_s = path, durable_s
         self._written: set[tuple[str, int, int, int]] = set()
-        if durable_s and path.exists():
+        if path.exists():
             for line in path.read_text().splitlines():
                 device, boot, seq, ns, at = json.loads(line)
                 self.held[device, boot, seq, ns] = at
@@ -129,15 +131,19 @@ class _Rows:
             for key in keys:
                 self.held.setdefault(key, now_s)
 
-    def flush_forever(self) -> None:
-        while self._durable_s:
-            time.sleep(0.1)
-            with self.lock:
-                old = [key for key, at in self.held.items() if at < time.time() - self._durable_s and key not in self._written]
+    def keep(self, age_s: float) -> None:
+        """Write down what came longer ago."""
+        with self.lock:
+            old = [key for key, at in self.held.items() if at <= time.time() - age_s and key not in self._written]
             with self._path.open("a") as file:
                 for key in old:
                     file.write(json.dumps([*key, self.held[key]]) + "\n")
             self._written.update(old)
+
+    def flush_forever(self) -> None:
+        while self._durable_s:
+            time.sleep(0.1)
+            self.keep(self._durable_s)
 
 
 def _parse(body: bytes) -> tuple[list[tuple[str, int, int, int]], int]:
@@ -177,7 +183,10 @@ def _serve(port: int, rows: _Rows) -> None:
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             if self.path == "/control":
-                state.update(json.loads(self.rfile.read(length)))
+                told = json.loads(self.rfile.read(length))
+                if told.pop("keep", False):
+                    rows.keep(0.0)
+                state.update(told)
                 self._answer(200, None)
                 return
             if not self.path.startswith("/api/v2/write"):
