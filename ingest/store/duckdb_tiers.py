@@ -50,6 +50,16 @@ _STATISTICS: Final = {
     "rise": "CASE WHEN count(v{0}) > 0 THEN coalesce(sum(s{0}), 0.0) END",
 }
 
+_MERGED: Final = {
+    "count": "sum(count{0})",
+    "mean": "sum(mean{0} * count{0}) / sum(count{0})",
+    "min": "min(min{0})",
+    "max": "max(max{0})",
+    "last": "arg_max(last{0}, part)",
+    "first": "arg_min(first{0}, part)",
+    "rise": "sum(rise{0}) + coalesce(sum(step{0}), 0.0)",
+}
+
 
 def tier_table(tier: Tier, kind: str) -> str:
     """Return the table of a tier of a kind, as an identifier."""
@@ -115,11 +125,13 @@ def make_windows(
     connection.register("taken", {"device": zones[0], "zone": zones[1]})
     chosen = "(device, zone) IN (SELECT (device, zone) FROM taken)"
     span = {"start": hour * HOUR_MS, "end": (hour + 1) * HOUR_MS}
+    made = _summarise(kind, columns, TIERS[0].unit_ms, f"ts_ms >= $start AND ts_ms < $end AND {chosen}")
     for tier in TIERS:
         table = tier_table(tier, kind)
-        connection.execute(f"DELETE FROM {table} WHERE began >= $start AND began < $end AND {chosen}", span)  # noqa: S608
-        made = _summarise(kind, columns, tier.unit_ms, f"ts_ms >= $start AND ts_ms < $end AND {chosen}")
+        there = f"began >= $start AND began < $end AND {chosen}"
+        connection.execute(f"DELETE FROM {table} WHERE {there}", span)  # noqa: S608
         connection.execute(f"INSERT INTO {table} BY NAME {made}", span)
+        made = _merge(table, columns, HOUR_MS, there)  # the next tier is made of this one
     connection.execute(f"DELETE FROM touched WHERE kind = $kind AND hour = $hour AND {chosen}", {"kind": kind, "hour": hour})  # noqa: S608
     connection.unregister("taken")
 
@@ -181,7 +193,7 @@ def _summarise(kind: str, columns: Sequence[tuple[str, str]], unit_ms: int, wher
     names = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in columns))}
     rising = [name for name, statistic in columns if statistic == "rise"]
     values = "".join(f", {quoted(name)} AS v{i}" for name, i in names.items())
-    steps = "".join(f", {_step(name)} AS s{names[name]}" for name in rising)
+    steps = "".join(f", {_step(quoted(name), quoted(name))} AS s{names[name]}" for name in rising)
     order = f" WINDOW w AS (PARTITION BY device, zone, ts_ms // {unit_ms} ORDER BY {INSTANT})" if rising else ""
     made = "".join(
         f", {_STATISTICS[statistic].format(names[name])} AS {quoted(column_of(name, statistic))}" for name, statistic in columns
@@ -193,9 +205,26 @@ def _summarise(kind: str, columns: Sequence[tuple[str, str]], unit_ms: int, wher
     )
 
 
-def _step(name: str) -> str:
+def _merge(table: str, columns: Sequence[tuple[str, str]], unit_ms: int, where: str) -> str:
+    """Make larger windows of those of a tier, as `ingest.store.windows.merge` does."""
+    names = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in columns))}
+    parts = "".join(f", {quoted(column_of(name, statistic))} AS {statistic}{names[name]}" for name, statistic in columns)
+    rising = [i for name, i in names.items() if (name, "rise") in columns]
+    steps = "".join(f", {_step(f'first{i}', f'last{i}')} AS step{i}" for i in rising)
+    order = " WINDOW w AS (PARTITION BY device, zone ORDER BY began)" if rising else ""
+    made = "".join(
+        f", {_MERGED[statistic].format(names[name])} AS {quoted(column_of(name, statistic))}" for name, statistic in columns
+    )
+    return (
+        f"SELECT device, zone, part - part % {unit_ms} AS began, max(ended) AS ended{made} FROM "  # noqa: S608
+        f"(SELECT *{steps} FROM (SELECT device, zone, began, began AS part, ended{parts} FROM {table} WHERE {where}){order}) "
+        f"GROUP BY device, zone, part - part % {unit_ms} ORDER BY 1, 2, 3"
+    )
+
+
+def _step(value: str, until: str) -> str:
     """Return how far a total rose since the row before that has it; a fall means that it began again at 0."""
-    value, before = quoted(name), f"lag({quoted(name)} IGNORE NULLS) OVER w"
+    before = f"lag({until} IGNORE NULLS) OVER w"
     return f"CASE WHEN {value} >= {before} THEN {value} - {before} WHEN {before} IS NOT NULL THEN {value} END"
 
 
