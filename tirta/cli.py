@@ -14,6 +14,7 @@ import typer
 
 from tirta import __version__
 from tirta.cli_devices import app as devices_app
+from tirta.cli_quarantine import app as quarantine_app
 from tirta.cli_tokens import app as tokens_app
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings, split_host_port
@@ -31,6 +32,7 @@ app = typer.Typer(
     "Settings come from TIRTA_… in the environment and from --config FILE (TOML); see docs/settings.md.",
 )
 app.add_typer(devices_app, name="device")
+app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(tokens_app, name="token")
 
 
