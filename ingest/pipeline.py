@@ -243,12 +243,26 @@ class Ingest:
         async with self._appending:
             position = await self._append(stored, burst_id, patient=patient)
             fresh = position >= self._end
+            if position > self._end:
+                await self._queue_unheard(position)
             if fresh:
-                self._end = position + 1
-                self._pending.append(Entry(position, stored))
-                self._pending_bytes += sum(map(len, stored.payloads))
-                self._arrived.set()
+                self._queue(Entry(position, stored))
         return position, fresh
+
+    def _queue(self, entry: Entry) -> None:
+        self._end = entry.position + 1
+        self._pending.append(entry)
+        self._pending_bytes += sum(map(len, entry.burst.payloads))
+        self._arrived.set()
+
+    async def _queue_unheard(self, end: int) -> None:
+        """Take in what the journal kept although it said that it could not, and that nobody sent again."""
+        loop = asyncio.get_running_loop()
+        while self._end < end:
+            entries = await loop.run_in_executor(self._commits, self._journal.read_from, _PART, self._end, _READ_BYTES, 0.0)
+            for entry in entries:
+                if entry.position < end:
+                    self._queue(entry)
 
     async def _append(self, stored: StoredBurst, burst_id: str | None, *, patient: bool) -> int:
         """Append until it is done: while the journal does not take, nothing is acknowledged and nothing read."""

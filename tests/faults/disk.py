@@ -13,6 +13,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -120,7 +121,8 @@ class Connection:
             _as_sqlite3(lambda: self._db.execute("rollback"))
 
     def close(self) -> None:
-        self._db.close(force=True)
+        with suppress(apsw.Error):  # sqlite3 does not tell either that the last one could not bring the log into the file
+            self._db.close(force=True)
 
 
 class _Cursor:
