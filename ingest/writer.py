@@ -2,7 +2,7 @@
 """Bring the decoded rows to one store, at its own pace, from its own cursor.
 
 Invariants: the store gets every position in order, once each by its cursor; what it cannot take now is tried again with
-growing, jittered waits and is never dropped; what it can never take is counted. Trouble here stays here.
+growing, jittered waits and is never dropped; what it can never take goes to quarantine. Trouble here stays here.
 A store whose word is not its disk may have died with what it had taken: it is given again all that the journal holds.
 """
 
@@ -13,7 +13,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
@@ -24,7 +24,7 @@ from ingest.decode import DecodedBurst
 from ingest.errors import Full, Gap, Unavailable
 from ingest.journal import SqliteJournal
 from ingest.judge import Judge
-from ingest.store.batch import Batch, Rows
+from ingest.store.batch import Batch, RejectedRow, Rows
 from ingest.store.errors import StoreError, StoreUnavailable
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
@@ -122,7 +122,7 @@ class StoreWriter:
             if newest and waiting < self._config.batch_rows and now - waited_since < self._config.batch_s:
                 self._stopping.wait(self._config.batch_s - (now - waited_since))
                 continue
-            self._write(Batch(join_rows(bursts), bursts[-1].position))
+            self._write(Batch(join_rows(bursts), bursts[-1].position), bursts)
             waited_since = time.monotonic()
 
     def _next(self, wait: float) -> list[DecodedBurst]:
@@ -148,7 +148,7 @@ class StoreWriter:
             self.cursor = exc.first - 1
             return []
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: Batch, bursts: list[DecodedBurst]) -> None:
         attempt = 0
         while not self._stopping.is_set():
             try:
@@ -162,6 +162,7 @@ class StoreWriter:
             except StoreError as exc:  # refused; or rejected whole, which no store should do to a batch, so it is kept
                 self._wait(str(exc), self._config.refused_s)
             else:
+                self._keep_refused(batch, bursts, refused)
                 self._note_success(batch, len(refused))
                 return
 
@@ -183,6 +184,17 @@ class StoreWriter:
         )
         self.cursor = upto
         return True
+
+    def _keep_refused(self, batch: Batch, bursts: list[DecodedBurst], refused: Sequence[RejectedRow]) -> None:
+        """Put what the store can never take into quarantine, however long its volume does not take it."""
+        for number, rows in enumerate(batch.rows):
+            own = [row for row in refused if row.rows == number]
+            while own and not self._stopping.is_set():
+                try:
+                    self._judge.keep_refused(self.name, bursts, rows.kind, own)
+                    break
+                except (Full, Unavailable) as exc:
+                    self._wait(str(exc), self._config.backoff_min_s)
 
     def _wait(self, why: str, seconds: float) -> None:
         level = logging.DEBUG if self.trouble else logging.WARNING
