@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.faults.case import Conditions, FaultTest, Findings
@@ -44,6 +46,13 @@ def _endure(scene: Scene, sink: Sink, mode: str, seconds: float, **more: Any) ->
     return told
 
 
+def _kept_for_the_store(path: Path) -> int:
+    """Count the records in quarantine, each with a reason and what the store said."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+        found = db.execute("select count(distinct seq) from record where device = 'd-5' and reason != '' and detail != ''")
+        return int(found.fetchone()[0])
+
+
 def run(conditions: Conditions) -> Findings:
     """Do one after the other under load; the bad line comes from a device of its own."""
     seconds, stall_s = conditions.choose(20.0, 1.5), conditions.choose(30.0, 6.0)
@@ -72,6 +81,8 @@ def run(conditions: Conditions) -> Findings:
         victim.wait_drained()
         refused = victim.status["refused_rows"]
         rows, copies = sink.rows, sink.copies
+        victim.stop()
+    kept = _kept_for_the_store(scene.data / "quarantine.sqlite")
     lost = {key for key in fleet.acked if key not in rows}
     numbers = {
         "acked": len(fleet.acked),
@@ -80,12 +91,14 @@ def run(conditions: Conditions) -> Findings:
         "dup": copies,
         "bad": bad,
         "refused": refused,
+        "kept_with_reason": kept,
         "told": told,
     }
     criteria = {
         "every good row stored": not lost,
         "nothing twice": copies == 0,
         "the bad lines found, and only they": refused == bad,
+        "and kept in quarantine with the store's reason": kept == bad,
         "trouble told": all(told[mode] for mode in ("429", "503", "401", "reset")),
     }
     return Findings(numbers, criteria)

@@ -117,10 +117,14 @@ class Device:
         if self._outbox is not None:
             with self._lock:
                 self._outbox[seq] = payload
-        if self._shed_each is None or seq % self._shed_each != 1:  # never the first, nor two in a row
+        if not self.sheds(seq):
             self._publish(payload, (seq,))
         self.sent += 1
         return True
+
+    def sheds(self, seq: int) -> bool:
+        """Whether this number is one that is lost on the way; never the first, nor two in a row."""
+        return self._shed_each is not None and seq % self._shed_each == 1
 
     def send_again(self) -> None:
         """After a reconnect: everything that no `stored` has named, oldest first, in arrays."""
