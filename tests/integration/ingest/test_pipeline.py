@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,11 @@ class House:
         found = self.store.series(SeriesQuery(site, name, 1, ("flow",), now_ms - 86_400_000, now_ms + 86_400_000))
         assert not found.truncated
         return sorted(found.values["flow"].astype(np.int64).tolist())
+
+    def sees(self, device: int, flow: float) -> bool:
+        """Whether this is the newest flow of a device's first zone."""
+        site, name = DEVICES[device].split("/")
+        return self.latest.zone_values(site, name, 1).get("flow", (None, 0))[0] == flow
 
     def reopened(self) -> House:
         self.devices = DeviceTable()
@@ -480,3 +486,34 @@ async def test_ingest_with_a_journal_that_does_not_take_refuses_a_replay_at_once
         house.journal._writer.execute("pragma max_page_count = 1000000")
         assert await ingest.announcements.replay(kept) == "refused"
         assert ingest.problems == {}
+
+
+DAY_MS = 86_400_000
+
+
+async def test_ingest_of_a_three_days_backlog_keeps_no_other_device_waiting_and_puts_every_point_in_its_place(
+    house: House, beds: list[Publisher]
+) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    backlog = [record(seq, ts=now_ms - 3 * DAY_MS + seq * 60_000, flow=1 + seq % 7) for seq in range(4320)]
+    payloads = [b"[%s]" % b",".join(backlog[start : start + 500]) for start in range(0, 4320, 500)]
+    random.Random(3).shuffle(payloads)
+    assert max(map(len, payloads)) <= 65_536
+    async with house.running() as ingest:
+        emptying = asyncio.create_task(send(beds[0], payloads))
+        waits = []
+        for seq in range(20):
+            begun = time.monotonic()
+            await send(beds[1], [json.dumps({"boot": 1, "seq": seq, "ts": now_ms + seq, "flow": seq}).encode()])
+            await until(partial(house.sees, 1, seq), "it is seen")
+            waits.append(time.monotonic() - begun)
+        await emptying
+        await until(lambda: house.counts() == [4320, 20], "all is stored")
+        assert max(waits) < 2.0
+        assert house.sequences.totals() == GapTotals(0, 0, 0)
+        assert ingest.counters.rejected == 0
+        query = SeriesQuery("kebun", "bed-0", 1, ("flow",), now_ms - 4 * DAY_MS, now_ms, limit=5000)
+        found = house.store.series(query)
+        assert found.ts_ms.tolist() == [now_ms - 3 * DAY_MS + seq * 60_000 for seq in range(4320)]
+        assert found.values["flow"].tolist() == [1 + seq % 7 for seq in range(4320)]
+        assert house.latest.zone_values("kebun", "bed-0", 1)["flow"] == (1 + 4319 % 7, now_ms - 3 * DAY_MS + 4319 * 60_000)
