@@ -23,7 +23,7 @@ from typing import Final, Protocol
 
 from ingest.bursts import StoredBurst, pack_burst, unpack_burst
 from ingest.errors import Fenced, Full, Gap, Unavailable
-from ingest.volume import connect, translated
+from ingest.volume import connect, force_log, translated
 
 __all__ = ["Bounds", "Entry", "Fence", "Journal", "JournalConfig", "SqliteJournal"]
 
@@ -140,9 +140,7 @@ class SqliteJournal:
                 with suppress(sqlite3.Error):
                     connection.close()
             self._open()
-            busy, *_ = self._writer.execute("pragma wal_checkpoint(truncate)").fetchone()
-        if busy:
-            raise Unavailable("the journal's log cannot be brought into its file yet")
+            force_log(self._writer, _NAME)
         self._doubtful = False
 
     @contextmanager

@@ -9,7 +9,7 @@ same rows again; so a store that is behind is fed the same rows as one that is a
 from __future__ import annotations
 
 import json
-import threading
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gateway.topics import Address
 from ingest.boots import BootState, DeviceState
-from ingest.volume import connect, translated
+from ingest.volume import SqliteFile
 
 __all__ = ["Progress"]
 
@@ -54,31 +54,32 @@ class Progress:
     """The checkpoint's file. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        with translated(_NAME):
-            self._db = connect(path)
-            self._db.executescript(_SCHEMA)
+        self._file = SqliteFile(path, _NAME, _SCHEMA)
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._file.db
 
     def position(self) -> int:
         """Return the last position that is decoded and accounted for; 0 at first."""
-        with self._lock, translated(_NAME):
+        with self._file.use():
             return int(self._db.execute("select position from checkpoint").fetchone()[0])
 
     def states(self) -> list[tuple[Address, DeviceState]]:
         """Return what had come of each device at the checkpoint."""
-        with self._lock, translated(_NAME):
+        with self._file.use():
             rows = self._db.execute("select site, device, state from sequence").fetchall()
         return [(Address(site, device), _parse_state(text)) for site, device, text in rows]
 
     def note(self, name: str) -> str | None:
         """Return what was kept under a name, or None."""
-        with self._lock, translated(_NAME):
+        with self._file.use():
             found = self._db.execute("select text from note where name = ?", (name,)).fetchone()
         return None if found is None else str(found[0])
 
     def duplicates(self, start: int, end: int) -> dict[tuple[int, str], NDArray[np.int64]]:
         """Return (position, kind) -> what `save` was given, for positions in [start, end)."""
-        with self._lock, translated(_NAME):
+        with self._file.use():
             rows = self._db.execute(
                 "select position, kind, places from duplicate where position >= ? and position < ?", (start, end)
             ).fetchall()
@@ -100,7 +101,7 @@ class Progress:
         """
         rows = [(address.site, address.device, _format_state(state)) for address, state in states]
         marks = [(at, kind, places.astype("<i8").tobytes()) for (at, kind), places in duplicates.items()]
-        with self._lock, translated(_NAME), self._db:
+        with self._file.use(), self._db:
             self._db.executemany("insert or replace into sequence values (?, ?, ?)", rows)
             self._db.executemany("insert or replace into duplicate values (?, ?, ?)", marks)
             self._db.execute("delete from duplicate where position < ?", (forget_below,))
@@ -109,8 +110,7 @@ class Progress:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
 
 
 def _format_state(state: DeviceState) -> str:

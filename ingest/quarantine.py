@@ -8,14 +8,14 @@ is taken, by being discarded, or as the oldest; never by a replay that is refuse
 
 from __future__ import annotations
 
-import threading
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gateway.payloads import MAX_PAYLOAD
-from ingest.volume import connect, translated
+from ingest.volume import SqliteFile
 
 __all__ = ["MAX_KEPT_PAYLOAD", "Quarantine", "QuarantineConfig", "QuarantinedRecord"]
 
@@ -101,20 +101,22 @@ class Quarantine:
 
     def __init__(self, config: QuarantineConfig) -> None:
         self._config = config
-        self._lock = threading.Lock()
-        with translated(_NAME):
-            self._db = connect(config.path)
-            self._db.executescript(_SCHEMA)
+        self._file = SqliteFile(config.path, _NAME, _SCHEMA)
+        with self._file.use():
             columns = {name for _, name, *_ in self._db.execute("pragma table_info(record)")}
             if "replays" not in columns:  # a file of before records could be replayed
                 self._db.execute("alter table record add column replays integer not null default 0")
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._file.db
 
     def keep(self, position: int, records: Iterable[tuple[int, QuarantinedRecord]]) -> None:
         """Keep the rejected records of the burst at `position`; each with the number of its payload in the burst.
 
         Raises Full or Unavailable, and has then kept nothing of it.
         """
-        with self._lock, translated(_NAME), self._db:
+        with self._file.use(), self._db:
             added = size = 0
             for place, r in records:
                 kept = r.payload if r.size <= MAX_PAYLOAD else r.payload[:MAX_KEPT_PAYLOAD]
@@ -146,12 +148,12 @@ class Quarantine:
 
     def settle(self, record_id: int) -> None:
         """Let a record go that was replayed and taken; one that is not there any more is passed over."""
-        with self._lock, translated(_NAME), self._db:
+        with self._file.use(), self._db:
             self._count(replayed=self._delete("id = :id", {"id": record_id}))
 
     def refuse_again(self, record_id: int, attempt: int, reason: str, detail: str) -> None:
         """Keep what was wrong this time with a record that was replayed for the `attempt`-th time, counted from 0."""
-        with self._lock, translated(_NAME), self._db:
+        with self._file.use(), self._db:
             self._db.execute(
                 "update record set reason = ?, detail = ?, replays = ? where id = ? and replays <= ?",
                 (reason, detail[:500], attempt + 1, record_id, attempt),
@@ -159,7 +161,7 @@ class Quarantine:
 
     def discard(self, record_id: int) -> bool:
         """Throw one record away; tell whether it was there."""
-        with self._lock, translated(_NAME), self._db:
+        with self._file.use(), self._db:
             gone = self._delete("id = :id", {"id": record_id})
             self._count(discarded=gone)
         return bool(gone)
@@ -167,7 +169,7 @@ class Quarantine:
     def discard_all(self, *, limit: int, reason: str | None = None, site: str | None = None, device: str | None = None) -> int:
         """Throw the oldest records of a reason, site and device away, at most `limit`; return how many."""
         where, values = _where(reason, site, device)
-        with self._lock, translated(_NAME), self._db:
+        with self._file.use(), self._db:
             chosen = f"select id from record {where} order by id limit :limit"  # noqa: S608 - names are ours
             gone = self._delete(f"id in ({chosen})", {**values, "limit": limit})
             self._count(discarded=gone)
@@ -178,7 +180,7 @@ class Quarantine:
 
     def totals(self) -> dict[str, int]:
         """Return how many were ever `kept`, `dropped` for the bound, `replayed` and `discarded`, and the `bytes` held."""
-        with self._lock, translated(_NAME):
+        with self._file.use():
             return self._totals()
 
     def _totals(self) -> dict[str, int]:
@@ -196,7 +198,7 @@ class Quarantine:
         """Return records newest first, and the id to continue `after`, or None at the end."""
         where, values = _where(reason, site, device, ["id < :after"] if after is not None else [])
         query = f"select {_COLUMNS} from record {where} order by id desc limit :limit"  # noqa: S608 - names are ours
-        with self._lock, translated(_NAME):
+        with self._file.use():
             rows = self._db.execute(query, {**values, "after": after, "limit": limit + 1}).fetchall()
         items = [_record(row) for row in rows[:limit]]
         return items, items[-1].id if len(rows) > limit else None
@@ -207,20 +209,19 @@ class Quarantine:
         """Return the oldest records with an id above `after`, oldest first."""
         where, values = _where(reason, site, device, ["id > :after"])
         query = f"select {_COLUMNS} from record {where} order by id limit :limit"  # noqa: S608 - names are ours
-        with self._lock, translated(_NAME):
+        with self._file.use():
             rows = self._db.execute(query, {**values, "after": after, "limit": limit}).fetchall()
         return [_record(row) for row in rows]
 
     def get(self, record_id: int) -> QuarantinedRecord | None:
         """Return one record, or None."""
-        with self._lock, translated(_NAME):
+        with self._file.use():
             row = self._db.execute(f"select {_COLUMNS} from record where id = ?", (record_id,)).fetchone()  # noqa: S608
         return _record(row) if row else None
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
 
 
 def _where(reason: str | None, site: str | None, device: str | None, also: Iterable[str] = ()) -> tuple[str, dict[str, object]]:
