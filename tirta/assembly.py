@@ -208,6 +208,7 @@ def _health(admission: Admission, control_link: Link, ingest: Ingest) -> Callabl
         elif not control_link.connected:
             problems.setdefault("broker", control_link.state)
         names = ["broker", "journal", *(f"store {writer.name}" for writer in ingest.writers)]
+        names += sorted(problems.keys() - set(names))  # such as the quarantine, or the checkpoint, whose volume fails
         # Without its journal nothing is acknowledged: that alone is worth a restart or a look at the disk.
         return tuple(HealthCheck(name, name not in problems, problems.get(name, ""), name == "journal") for name in names)
 
