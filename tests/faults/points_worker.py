@@ -34,6 +34,7 @@ import ingest.quarantine
 import ingest.store.duckdb_store
 from gateway.clock import WallClock
 from gateway.framing import Burst
+from gateway.link_config import LinkCounters
 from gateway.quantities import load_catalogue
 from gateway.topics import Address
 from ingest.decode import BurstDecoder
@@ -76,12 +77,14 @@ class Script:
     """The link's side of the story: gives bursts, notes acknowledgements on the spot."""
 
     connected = True
+    session_present = True
     state = "connected"
 
     def __init__(self, waiting: list[int], sent: list[tuple[str, int, bytes]], log: Path) -> None:
         self._bursts = [waiting[i : i + _PER_BURST] for i in range(0, len(waiting), _PER_BURST)]
         self._sent = sent
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.counters = LinkCounters()
         self.done = asyncio.Event()
 
     async def bursts(self) -> AsyncIterator[Burst]:
