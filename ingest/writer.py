@@ -13,6 +13,7 @@ import logging
 import random
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -155,11 +156,13 @@ class StoreWriter:
                 refused = self.store.write(batch)
             except StoreUnavailable as exc:
                 attempt += 1
+                _let_go(exc)
                 ceiling = min(self._config.backoff_max_s, self._config.backoff_min_s * 2.0 ** min(attempt, 20))
                 self._wait(str(exc), exc.retry_after_s or self._rng.uniform(self._config.backoff_min_s, ceiling))
                 if exc.silent and self._put_back():
                     return
             except StoreError as exc:  # refused; or rejected whole, which no store should do to a batch, so it is kept
+                _let_go(exc)
                 self._wait(str(exc), self._config.refused_s)
             else:
                 self._keep_refused(batch, bursts, refused)
@@ -218,6 +221,14 @@ class StoreWriter:
             self.store.flush()
         except StoreError as exc:
             logger.warning("store %s: %s", self.name, exc, extra={"action": "store_failed"})
+
+
+def _let_go(exc: BaseException) -> None:
+    """Clear the frames of a failed attempt: they hold the batch as it was encoded, in a cycle that is collected late."""
+    found: BaseException | None = exc
+    while found is not None:
+        traceback.clear_frames(found.__traceback__)
+        found = found.__cause__ or found.__context__
 
 
 def join_rows(bursts: Iterable[DecodedBurst]) -> tuple[Rows, ...]:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -300,3 +302,31 @@ async def test_run_of_a_store_that_keeps_its_cursor_with_its_rows_is_never_put_b
     store = NotedStore(upto=3, failures=[StoreUnavailable("reset", silent=True)])
     await run_out(house, house.writer(store))
     assert store.seqs() == [3, 4]
+
+
+class Encoded:
+    """What a store makes of a batch."""
+
+
+async def test_run_after_a_failure_holds_nothing_of_what_the_store_had_made_of_the_batch(house: House) -> None:
+    made: list[weakref.ref[Encoded]] = []
+    alive: list[int] = []
+
+    class Hoarder(NotedStore):
+        def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
+            alive.append(sum(one() is not None for one in made))
+            if self.failures:
+                lines = Encoded()
+                made.append(weakref.ref(lines))
+                failure = self.failures.pop(0)  # held by this frame, which its traceback holds: a cycle
+                raise failure
+            return super().write(batch)
+
+    house.append(*range(3))
+    house.decide(3)
+    gc.disable()
+    try:
+        await run_out(house, house.writer(Hoarder(failures=[StoreUnavailable("away") for _ in range(4)])))
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0, 0, 0]
