@@ -4,6 +4,6 @@
 from __future__ import annotations
 
 from api.app import create_app
-from api.services import HealthCheck, Provisioner, Services
+from api.services import HealthCheck, Issued, Provisioner, Services
 
-__all__ = ["HealthCheck", "Provisioner", "Services", "create_app"]
+__all__ = ["HealthCheck", "Issued", "Provisioner", "Services", "create_app"]

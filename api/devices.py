@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.access import Caller, CallersTrail
@@ -20,7 +21,7 @@ from api.names import DeviceId
 from api.pages import Listing, Page, Sort
 from api.permissions import require
 from api.problems import refusals
-from api.services import Needs, Services
+from api.services import Issued, Needs, Services
 from api.zones import NewParameters
 from control import registry
 from control.access import Permission
@@ -120,6 +121,9 @@ class Credential(BaseModel):
 
     username: str = Field(description="User name, and client id.", examples=["taman-kota/bedeng-1"])
     password: str = Field(description="Password.", examples=["(43 random characters)"])
+    notice: str | None = Field(
+        default=None, description="What a person has to do at an outside broker before it counts.", examples=[None]
+    )
 
 
 class NewDeviceAnswer(DeviceAnswer):
@@ -167,7 +171,7 @@ async def create_device(
     device = await run_in_threadpool(_create, body, services, trail)
     address = Address(device.site, device.name)
     try:
-        password = await services.provisioner.provision(address)
+        issued = await services.provisioner.provision(address)
     except GatewayError as exc:
         raise Unavailable(
             f"{device.key} is registered, but the broker could not be told of its credential. "
@@ -175,7 +179,7 @@ async def create_device(
         ) from exc
     services.controller.wake()
     response.headers["location"] = f"/api/v1/devices/{device.key}"
-    return NewDeviceAnswer(**_plain(device), credential=Credential(username=address.username, password=password))
+    return NewDeviceAnswer(**_plain(device), credential=_credential(address, issued))
 
 
 @router.get("/{device}", responses=refusals(404))
@@ -199,20 +203,41 @@ def change_device(
 async def rotate_credential(device: DeviceId, services: Needs, trail: CallersTrail) -> Credential:
     """Make a new credential, shown once; the old one is shut out."""
     await run_in_threadpool(_require, device, services)
-    return Credential(username=device.username, password=await services.provisioner.rotate(device, trail))
+    try:
+        return _credential(device, await services.provisioner.rotate(device, trail))
+    except GatewayError as exc:
+        raise Unavailable(
+            f"The broker could not be told of a new credential for {device.key}; make another once it answers again."
+        ) from exc
 
 
-@router.delete("/{device}", status_code=204, responses=refusals(404))
-async def revoke_device(device: DeviceId, services: Needs, trail: CallersTrail) -> None:
+class Revoked(BaseModel):
+    """What is left to do for a device that was revoked."""
+
+    notice: str = Field(description="What a person has to do at an outside broker.", examples=["Send the broker SIGHUP."])
+
+
+@router.delete(
+    "/{device}",
+    status_code=204,
+    response_model=None,
+    responses={**refusals(404), 200: {"model": Revoked, "description": "Revoked; something is left to do by hand."}},
+)
+async def revoke_device(device: DeviceId, services: Needs, trail: CallersTrail) -> Response | JSONResponse:
     """Revoke a device: its credential goes, its schedules stop, its history stays."""
     await run_in_threadpool(_revoke, device, services, trail)
     try:
-        await services.provisioner.revoke(device)
+        notice = await services.provisioner.revoke(device)
     except GatewayError as exc:
         raise Unavailable(
             f"{device.key} is revoked and what it sends is no longer taken, but the broker could not be told; "
             "it shuts the device out once it answers again."
         ) from exc
+    return JSONResponse({"notice": notice}) if notice else Response(status_code=204)
+
+
+def _credential(address: Address, issued: Issued) -> Credential:
+    return Credential(username=address.username, password=issued.password, notice=issued.notice)
 
 
 def _create(body: NewDevice, services: Services, trail: Trail) -> Device:

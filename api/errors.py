@@ -6,6 +6,7 @@ ApiError
 ├── Forbidden           403  ask for a role that allows it
 ├── CrossSite           403  send it from Tirta's own pages
 ├── NotFound            404  correct the address
+├── Conflict            409  read again what is there
 ├── InvalidField        422  correct the field that is named
 ├── TooManyRequests     429  wait
 └── Unavailable         503  try again later
@@ -17,6 +18,7 @@ from typing import ClassVar
 
 __all__ = [
     "ApiError",
+    "Conflict",
     "CrossSite",
     "Forbidden",
     "InvalidField",
@@ -84,6 +86,12 @@ class NotFound(ApiError):
     """There is nothing at this address."""
 
     status = 404
+
+
+class Conflict(ApiError):
+    """The request contradicts what is there."""
+
+    status = 409
 
 
 class InvalidField(ApiError):

@@ -7,12 +7,13 @@ Invariant: an instant is read with its offset and never without, so that nobody 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-__all__ = ["Every", "Instant", "When", "format_instant", "optional_instant", "parse_every", "parse_instant"]
+__all__ = ["Every", "Instant", "When", "format_instant", "format_instants", "optional_instant", "parse_every", "parse_instant"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -31,6 +32,20 @@ def format_instant(ms: int) -> str:
     moment = _EPOCH + min(max(int(ms), _SHOWN_MIN_MS), _SHOWN_MAX_MS) * _MILLISECOND
     text = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
     return text.removesuffix("+00:00") + "Z"
+
+
+def format_instants(instants: Iterable[int]) -> dict[int, str]:
+    """Write many instants as `format_instant` does, each to its text: quicker where many fall into the same seconds."""
+    seconds: dict[int, str] = {}
+    written = {}
+    for ms in instants:
+        shown_ms = min(max(ms, _SHOWN_MIN_MS), _SHOWN_MAX_MS)
+        rest = shown_ms % 1000
+        second = seconds.get(shown_ms - rest)
+        if second is None:
+            second = seconds[shown_ms - rest] = format_instant(shown_ms - rest)
+        written[ms] = f"{second[:-1]}.{rest:03}Z" if rest else second
+    return written
 
 
 def optional_instant(ms: int | None) -> str | None:

@@ -22,6 +22,7 @@ from api.errors import ApiError
 from control import errors as control_errors
 from control.schedules import ZONE_TYPE_OF
 from gateway import GatewayError
+from ingest.errors import IngestError
 from ingest.store.errors import StoreError, StoreRejected
 
 __all__ = ["MEDIA_TYPE", "FieldError", "Problem", "handle_problems", "problem_response", "refusals"]
@@ -107,6 +108,7 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(control_errors.ControlError, _control_error)
     app.add_exception_handler(StoreError, _store_error)
+    app.add_exception_handler(IngestError, _ingest_error)
     app.add_exception_handler(GatewayError, _broker_error)
 
 
@@ -160,6 +162,10 @@ async def _store_error(request: Request, exc: Exception) -> Response:
     if isinstance(exc, StoreRejected):
         return problem_response(422, exc.detail or str(exc))
     return _unavailable(request, exc, "The series store cannot answer now; try again shortly.")
+
+
+async def _ingest_error(request: Request, exc: Exception) -> Response:
+    return _unavailable(request, exc, "The journal or the quarantine does not take this now; /readyz with a token says why.")
 
 
 async def _broker_error(request: Request, exc: Exception) -> Response:

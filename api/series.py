@@ -2,10 +2,12 @@
 """Measurements of a zone over time: `/zones/{zone}/series`.
 
 Invariant: a range is half-open, [start, end); windows are aligned to the Unix epoch and bear the instant of their start.
+The store chooses the tier, so a page is the same whichever answers it.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -20,7 +22,7 @@ from api.problems import refusals
 from api.services import Needs, Services, kind_of
 from control import registry
 from gateway import Kind
-from ingest.store.protocol import Aggregate, Series, SeriesQuery
+from ingest.store.protocol import Aggregate, Series, SeriesQuery, TierName
 
 __all__ = ["ROWS_MAX", "router"]
 
@@ -39,7 +41,8 @@ class SeriesRequest(BaseModel):
     quantities: str | None = Field(
         default=None,
         max_length=_NAMES_MAX,
-        description="Names of quantities, comma between them; all that the device's kind measures when absent.",
+        description="Names of quantities, comma between them; all that the device's kind measures when absent (with "
+        "`aggregate=difference`, all its running totals).",
         examples=["soil_moisture,flow"],
     )
     start: Instant | None = Field(
@@ -58,7 +61,10 @@ class SeriesRequest(BaseModel):
         examples=["1h"],
     )
     aggregate: Aggregate | None = Field(
-        default=None, description="What a window is made into; `mean` when absent. Goes with `every`.", examples=["mean"]
+        default=None,
+        description="What a window is made into; `mean` when absent. Goes with `every`. `difference` is how far a running "
+        "total rose, from the record before the window on.",
+        examples=["mean"],
     )
     limit: int = Field(default=1_000, ge=1, le=ROWS_MAX, description="Most rows in the answer; the earliest are given.")
     after: Instant | None = Field(default=None, description="The `next` of the page before.", examples=["2026-11-22T12:00:00Z"])
@@ -84,6 +90,14 @@ class SeriesAnswer(BaseModel):
     end: When = Field(description="End of the range, which does not belong to it.", examples=["2026-11-23T00:00:00Z"])
     every_s: float | None = Field(description="Length of a window; null for rows as sent. [s]", examples=[3600])
     aggregate: Aggregate | None = Field(description="What a window was made into.", examples=["mean"])
+    tier: TierName = Field(
+        description="What this was answered from: rows as sent (`raw`), or windows of five minutes or an hour kept ready. "
+        "The numbers are the same.",
+        examples=["1h"],
+    )
+    kept_from: When | None = Field(
+        description="Nothing older is kept in this tier; null where it is kept for ever.", examples=["2026-08-24T05:00:00Z"]
+    )
     units: dict[str, str] = Field(description="Unit of each quantity.", examples=[{"soil_moisture": "m3/m3"}])
     items: list[SeriesRow] = Field(
         description="Rows; null where a quantity was not measured, booleans as 0 and 1.",
@@ -107,6 +121,8 @@ def read_series(zone: ZoneId, services: Needs, request: Annotated[SeriesRequest,
         "end": format_instant(query.end_ms),
         "every_s": None if query.every_ms is None else query.every_ms / 1000,
         "aggregate": None if query.every_ms is None else query.aggregate,
+        "tier": series.tier,
+        "kept_from": None if series.kept_from_ms is None else format_instant(series.kept_from_ms),
         "units": units,
         "items": _rows(series),
         "next": None if upto is None else format_instant(upto),
@@ -127,7 +143,7 @@ def _query(zone: ZoneKey, services: Services, kind: Kind, request: SeriesRequest
         site=zone.address.site,
         device=zone.address.device,
         zone=zone.number,
-        quantities=_quantities(request.quantities, services, kind),
+        quantities=_quantities(request, services, kind),
         start_ms=start_ms,
         end_ms=end_ms,
         every_ms=request.every,
@@ -136,15 +152,22 @@ def _query(zone: ZoneKey, services: Services, kind: Kind, request: SeriesRequest
     )
 
 
-def _quantities(text: str | None, services: Services, kind: Kind) -> tuple[str, ...]:
-    if text is None:
-        return tuple(quantity.name for quantity in kind.quantities)
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+def _quantities(request: SeriesRequest, services: Services, kind: Kind) -> tuple[str, ...]:
+    differing = request.aggregate == "difference"
+    wanted = tuple(quantity.name for quantity in kind.quantities if quantity.total or not differing)
+    if request.quantities is None:
+        if not wanted:
+            raise InvalidField("aggregate", f"{kind.name} measures no running total, so there is no difference to give")
+        return wanted
+    names = tuple(dict.fromkeys(name.strip() for name in request.quantities.split(",")))
     for name in names:
         if kind.quantity(name) is None:
             near = services.catalogue.suggest(name, kind)
             hint = f"did you mean {near}?" if near else "it measures " + ", ".join(q.name for q in kind.quantities)
             raise InvalidField("quantities", f"{kind.name} does not measure {name[:64]!r}: {hint}")
+        if name not in wanted:
+            totals = ", ".join(wanted) or "none"
+            raise InvalidField("quantities", f"{name} is no running total, so it has no difference; of {kind.name}: {totals}")
     return names
 
 
@@ -157,7 +180,7 @@ def _page(series: Series, query: SeriesQuery) -> tuple[Series, int | None]:
     if kept == 0:
         return series, last_ms + (query.every_ms or 1)
     values = {name: column[:kept] for name, column in series.values.items()}
-    return Series(series.ts_ms[:kept], values, truncated=True), last_ms
+    return replace(series, ts_ms=series.ts_ms[:kept], values=values), last_ms
 
 
 def _rows(series: Series) -> list[dict[str, object]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -21,12 +21,22 @@ from control.sessions import SessionConfig
 from control.throttle import Throttle
 from gateway import Address, Catalogue, Clock, Kind
 from gateway.clock import WallClock
+from ingest.announcements import ReplayOutcome
 from ingest.feed import LiveFeed
+from ingest.gaps import GapBook
 from ingest.latest import LatestState
-from ingest.quarantine import Quarantine
+from ingest.quarantine import Quarantine, QuarantinedRecord
 from ingest.store.protocol import SeriesStore
 
-__all__ = ["HealthCheck", "Needs", "Provisioner", "Services", "kind_of"]
+__all__ = ["HealthCheck", "Issued", "Needs", "Provisioner", "Services", "kind_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new credential's password, and what a person has to do before it counts (None: nothing)."""
+
+    password: str = field(repr=False)
+    notice: str | None = None
 
 
 class Provisioner(Protocol):
@@ -36,20 +46,14 @@ class Provisioner(Protocol):
     the broker of the whole registry, as at its next start, puts it right.
     """
 
-    async def provision(self, address: Address) -> str:
-        """Make the first credential of a device that is in the registry, keep its hash there, let the device in.
+    async def provision(self, address: Address) -> Issued:
+        """Make the first credential of a device that is in the registry, keep its hash there, let the device in."""
 
-        Returns
-        -------
-        str
-            The password, which is kept nowhere.
-        """
+    async def rotate(self, address: Address, trail: Trail | None = None) -> Issued:
+        """Make a new credential, and shut the old one out; `trail` says who asks for it."""
 
-    async def rotate(self, address: Address, trail: Trail | None = None) -> str:
-        """Make a new credential, shut the old one out, and return the password; `trail` says who asks for it."""
-
-    async def revoke(self, address: Address) -> None:
-        """Shut out a device that the registry has revoked, end its session and forget what the broker kept for it."""
+    async def revoke(self, address: Address) -> str | None:
+        """Shut a device out, end its session and forget what the broker kept; return what a person has to do still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,9 @@ class Services:
 
     Attributes
     ----------
+    replay : callable
+        Has a quarantined record decided about anew and returns what came of it; None: it was replayed before. Raises
+        `JournalError` where the journal does not take it.
     health : callable
         Returns how each part is; quick, called in a thread for each question after health.
     metrics : CollectorRegistry
@@ -98,6 +105,8 @@ class Services:
     latest: LatestState
     store: SeriesStore
     quarantine: Quarantine
+    replay: Callable[[QuarantinedRecord], Awaitable[ReplayOutcome | None]]
+    gaps: GapBook
     controller: Controller
     provisioner: Provisioner
     feed: LiveFeed

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Beds and ponds with their latest values: `/zones`.
 
-A thousand zones are answered in one go: the answer is built of plain dictionaries and encoded at once.
+A thousand zones are answered in one go: the answer is built by `api.latest` and encoded at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Response
@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access import Caller, CallersTrail
 from api.bodies import Body, IfMatch, Tags, Title
 from api.errors import InvalidField
-from api.instants import When, format_instant
+from api.instants import When
+from api.latest import ShownZone, shown_zones
 from api.names import ZoneId
 from api.pages import Listing, Page, Sort
 from api.problems import refusals
@@ -28,7 +29,6 @@ from control.audit import Trail
 from control.records import Zone, ZoneParameters
 from gateway import Catalogue
 from gateway.topics import NAME_PATTERN
-from ingest.latest import LatestState
 
 __all__ = ["NewParameters", "router"]
 
@@ -135,7 +135,7 @@ def list_zones(services: Needs, caller: Caller, request: Annotated[ZoneFilter, Q
             limit=request.limit,
             after=request.after,
         )
-    return _encoded({"items": _plain(zones, services, wanted), "next": after})
+    return _encoded({"items": _shown(zones, services, wanted), "next": after})
 
 
 @router.get("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
@@ -170,7 +170,7 @@ def _change(key: str, body: ZoneChange, services: Services, trail: Trail, versio
 
 
 def _tagged(zone: Zone, services: Services) -> Response:
-    answer = _encoded(_plain([zone], services)[0])
+    answer = _encoded(_shown([zone], services)[0])
     answer.headers["etag"] = f'"{zone.version}"'
     return answer
 
@@ -186,53 +186,8 @@ def _names(text: str, catalogue: Catalogue) -> list[str]:
     return names
 
 
-def _plain(zones: Sequence[Zone], services: Services, wanted: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Return zones as they are shown; of the quantities only those wanted, or all."""
-    now_ms, latest = services.clock.now_ms(), services.latest
-    if wanted is None:
-        found = [latest.zone_values(zone.site, zone.device, zone.number) for zone in zones]
-    else:
-        found = _gather(zones, latest, wanted)
-    return [
-        {
-            "id": zone.key,
-            "site": zone.site,
-            "device": zone.device,
-            "zone": zone.number,
-            "title": zone.title,
-            "type": zone.type,
-            "parameters": zone.parameters,  # the encoder takes the record as it is
-            "tags": zone.tags,
-            "version": zone.version,
-            "latest": _shown(values, services.catalogue, now_ms),
-        }
-        for zone, values in zip(zones, found, strict=True)
-    ]
-
-
-def _gather(zones: Sequence[Zone], latest: LatestState, wanted: Sequence[str]) -> list[dict[str, tuple[float, int]]]:
-    """Return the newest values of a few quantities of many zones: each quantity is one look into the arrays."""
-    keys = [(zone.site, zone.device, zone.number) for zone in zones]
-    found: list[dict[str, tuple[float, int]]] = [{} for _ in zones]
-    for name in wanted:
-        values, times = latest.gather(keys, name)
-        for row, value, ts_ms in zip(found, values.tolist(), times.tolist(), strict=True):
-            if ts_ms >= 0:
-                row[name] = (value, ts_ms)
-    return found
-
-
-def _shown(values: Mapping[str, tuple[float, int]], catalogue: Catalogue, now_ms: int) -> dict[str, Any]:
-    latest = {}
-    written: dict[int, tuple[str, float]] = {}  # the quantities of one record share their instant: it is written once
-    for name, (value, ts_ms) in values.items():
-        quantity = catalogue.quantities[name]
-        when = written.get(ts_ms)
-        if when is None:
-            when = written[ts_ms] = (format_instant(ts_ms), (now_ms - ts_ms) / 1000)
-        shown = bool(value) if quantity.boolean else value
-        latest[name] = {"value": shown, "unit": quantity.unit, "at": when[0], "age_s": when[1]}
-    return latest
+def _shown(zones: Sequence[Zone], services: Services, wanted: Sequence[str] | None = None) -> list[ShownZone]:
+    return shown_zones(zones, services.latest, services.catalogue, services.clock.now_ms(), wanted)
 
 
 def _encoded(answer: object) -> Response:

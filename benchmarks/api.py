@@ -31,7 +31,7 @@ import psutil
 from prometheus_client import CollectorRegistry
 
 from api.app import create_app
-from api.services import Services
+from api.services import Issued, Services
 from control import registry, tokens
 from control.access import Grant
 from control.audit import Trail
@@ -42,8 +42,10 @@ from gateway import Address, Catalogue, WallClock, load_catalogue
 from gateway.errors import LinkLost
 from ingest.devices import DeviceTable
 from ingest.feed import LiveFeed
+from ingest.gaps import GapBook, SessionLosses
 from ingest.latest import LatestState
-from ingest.quarantine import Quarantine, QuarantineConfig
+from ingest.quarantine import Quarantine, QuarantineConfig, QuarantinedRecord
+from ingest.sequences import Sequences
 from ingest.store.batch import Rows
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 from tirta.web import listen, make_server
@@ -61,16 +63,16 @@ PAGE = 1000  # zones in an answer
 class NoBroker:
     """Stands where devices are let in and told; nobody comes and nothing is sent."""
 
-    async def provision(self, address: Address) -> str:
+    async def provision(self, address: Address) -> Issued:
         """Refuse."""
         raise LinkLost(address.key)
 
-    async def rotate(self, address: Address, trail: Trail | None = None) -> str:
+    async def rotate(self, address: Address, trail: Trail | None = None) -> Issued:
         """Refuse."""
         del trail
         raise LinkLost(address.key)
 
-    async def revoke(self, address: Address) -> None:
+    async def revoke(self, address: Address) -> str | None:
         """Refuse."""
         raise LinkLost(address.key)
 
@@ -159,6 +161,10 @@ def _server(zones: int) -> Iterator[tuple[psutil.Process, dict[str, Any]]]:
             started.stdin.close()  # it ends with its input
 
 
+async def _replay_nothing(record: QuarantinedRecord) -> None:
+    del record
+
+
 async def _serve(folder: Path, zones: int) -> None:
     """Answer until standard input ends."""
     catalogue, devices, clock = load_catalogue(), DeviceTable(), WallClock()
@@ -173,6 +179,8 @@ async def _serve(folder: Path, zones: int) -> None:
         latest=latest,
         store=store,
         quarantine=quarantine,
+        replay=_replay_nothing,
+        gaps=GapBook(devices, Sequences(), SessionLosses()),
         controller=Controller(database, latest, broker.publish, clock, feed),
         provisioner=broker,
         feed=feed,

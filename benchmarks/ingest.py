@@ -5,6 +5,7 @@
 
 In turn, several rounds: (a) `benchmarks.bare` receives, decodes and acknowledges, keeping nothing; (b) Tirta's whole ingest
 brings the same messages into the store. Publisher, broker and receiver are processes of their own on the same processors.
+Last, the whole `tirta up` takes the same flood while somebody asks for 1,000 zones and a series in turn: `api_p99_ms`.
 `durable_msgs_s` ends when the last row can be read back; `lost` and `duplicated` are counted in the store afterwards.
 """
 
@@ -29,6 +30,7 @@ from typing import Any
 import psutil
 
 from benchmarks.publisher import payload
+from benchmarks.served import serve_tirta
 from gateway.broker_config import BrokerFiles, BrokerLimits, acl_text, configuration_text, passwords_text
 from gateway.clock import WallClock
 from gateway.credentials import INGEST, Credential, hash_password, new_credential
@@ -53,6 +55,7 @@ from ingest.store.protocol import SeriesStore
 __all__ = ["main"]
 
 _DEVICES = 20
+_THIS_CENTURY = "&start=2000-01-01T00:00:00Z&end=2100-01-01T00:00:00Z"
 
 
 def main() -> None:
@@ -113,14 +116,45 @@ def _measure(store: str, messages: int, rounds: int, *, quiet: bool) -> dict[str
         "lost": lost,
         "duplicated": duplicated,
         "rss_mb": round(max(rss)),
+        **_api_under_load(messages),
     }
+
+
+def _api_under_load(messages: int) -> dict[str, float]:
+    """Ask the API in turn for 1,000 zones and a series while `tirta up` is flooded; return the median and p99. [ms]"""
+    paths = (
+        "/api/v1/zones?limit=1000",
+        "/api/v1/zones/bench:device-0:1/series?quantities=soil_moisture&every=5m" + _THIS_CENTURY,
+    )
+    times: list[float] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="tirta-bench-") as folder,
+        serve_tirta(Path(folder), devices=_DEVICES, zones=1000 // _DEVICES) as served,
+    ):
+        connection = served.connect()
+        for path in paths:
+            served.ask(connection, path)
+        with _process([sys.executable, "-m", "benchmarks.publisher"]) as publisher:
+            _send(publisher, _publishing("127.0.0.1", served.mqtt_port, served.users, messages, 1))
+            _expect_ready(publisher)
+            _send(publisher, "go")
+            while publisher.poll() is None:
+                times += [served.ask(connection, path)[0] for path in paths]
+                time.sleep(0.05)
+    parts = statistics.quantiles(times, n=100, method="inclusive")
+    return {"api_p50_ms": round(parts[49], 1), "api_p99_ms": round(parts[98], 1), "api_requests": len(times)}
+
+
+def _publishing(host: str, port: int, users: list[Credential], messages: int, boot: int) -> dict[str, Any]:
+    """Return a plan for the publisher."""
+    plan: dict[str, Any] = {"host": host, "port": port, "messages": messages, "boot": boot}
+    return plan | {"users": [[u.username, u.password] for u in users], "start_ms": time.time_ns() // 1_000_000}
 
 
 def _round(module: str, plan: dict[str, Any], users: list[Credential], boot: int) -> dict[str, Any]:
     """Run one receiver and one publisher; return what the receiver saw and when the publisher began."""
     arguments = [sys.executable, "-m", module] + (["--receiver"] if module == "benchmarks.ingest" else [])
-    publishing = {"host": plan["host"], "port": plan["port"], "messages": plan["messages"], "boot": boot}
-    publishing |= {"users": [[u.username, u.password] for u in users], "start_ms": time.time_ns() // 1_000_000}
+    publishing = _publishing(plan["host"], plan["port"], users, plan["messages"], boot)
     with _process(arguments) as receiver, _process([sys.executable, "-m", "benchmarks.publisher"]) as publisher:
         _send(publisher, publishing)
         _expect_ready(publisher)

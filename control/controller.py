@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,21 +17,21 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
-from control import commands, configs, ledger, requests
+from control import configs, ledger, requests
 from control.audit import Trail
-from control.commands import Outgoing
-from control.database import Database
+from control.counters import ControllerCounters
+from control.database import Database, write_in_thread
 from control.decisions import prune_decisions
 from control.errors import DatabaseUnavailable
 from control.evaluation import LatestValues
 from control.events import act_event, decision_event
 from control.messages import Heard, hear
-from control.plots import DefinitionCache
+from control.plots import PlotCache
 from control.records import Act, Device
 from control.registry import get_device
+from control.sending import Publish, Sender
 from control.ticking import MINUTE_MS, TickResult, run_tick
 from gateway.clock import Clock
-from gateway.errors import GatewayError, LinkLost
 from gateway.topics import Address
 
 __all__ = ["Controller", "ControllerConfig", "ControllerCounters", "Feed", "LatestValues", "Publish"]
@@ -43,15 +42,6 @@ Answer = TypeVar("Answer")
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
-PING_MS = 300_000  # a device with an act of unknown end is asked for its status this often [ms]
-
-
-class Publish(Protocol):
-    """Sends a message at QoS 1 and returns when the broker has it; raises LinkLost when that is not known."""
-
-    async def __call__(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, message_expiry_s: int | None = None
-    ) -> None: ...
 
 
 class Feed(Protocol):
@@ -86,24 +76,6 @@ class ControllerConfig:
     retry_wall_s: float = 1.0
 
 
-@dataclass(slots=True)
-class ControllerCounters:
-    """What the controller did since it started."""
-
-    ticks: int = 0
-    ticks_failed: int = 0
-    tick_ms: float = 0.0  # how long the last one took, on the wall
-    zones: int = 0  # with an enabled schedule, in the last tick
-    decisions: int = 0
-    acts_planned: int = 0
-    acts_unknown: int = 0
-    commands_sent: int = 0
-    sends_failed: int = 0
-    messages: int = 0
-    messages_malformed: int = 0
-    messages_ignored: int = 0
-
-
 class Controller:
     """Water and feed, and keep the ledger of it.
 
@@ -133,18 +105,23 @@ class Controller:
         self.counters = ControllerCounters()
         self._database = database
         self._latest = latest
-        self._publish = publish
         self._clock = clock
         self._feed = feed
         self._config = config or ControllerConfig()
-        self._connected = connected
-        self._definitions = DefinitionCache()
+        self._plots = PlotCache()
+        self._sender = Sender(
+            database,
+            publish,
+            clock,
+            self.counters,
+            connected=connected,
+            tell=self._tell,
+            parallel=self._config.parallel,
+            telemetry_s=self._config.telemetry_s,
+        )
         self._wake = asyncio.Event()
-        self._again: set[str] = set()
         self._hour = -1
-        self._pinged_ms = 0
         self._failing = False
-        self._refused = False
 
     async def run(self) -> None:
         """Tick and send until cancelled."""
@@ -165,27 +142,13 @@ class Controller:
             self._feed.publish("decision", decision_event(decision))
         self._tell(result.acts)
         if any(act.state == "unknown" for act in result.acts):
-            self._pinged_ms = 0
+            self._sender.ping_soon()
         self._wake.set()
         return result
 
     async def send_due(self) -> bool:
         """Send what is due now; False where something could not be sent and has to be tried again."""
-        if not self._connected():
-            return False
-        now_ms, again = self._clock.now_ms(), frozenset(self._again)
-        outgoing, changed, settings = await self._write(lambda session: self._due(session, now_ms, again))
-        self._again -= again
-        self._tell(changed)
-        if not outgoing and not settings:
-            return True
-        gate = asyncio.Semaphore(self._config.parallel)
-        sent = await asyncio.gather(*(self._send(one, gate) for one in [*outgoing, *settings]))
-        confirmed = [one for one, well in zip([*outgoing, *settings], sent, strict=True) if well and one.retain]
-        self._again |= {one.act_id for one, well in zip(outgoing, sent, strict=False) if one.act_id and not well}
-        if confirmed:
-            await self._write(lambda session: self._confirm(session, confirmed, now_ms))
-        return all(sent)
+        return await self._sender.send_due()
 
     async def on_message(self, topic: str, payload: bytes, retained: bool = False) -> None:
         """Take one message of a device; see `on_messages`."""
@@ -211,7 +174,7 @@ class Controller:
         self._tell(heard.acts)
         for event in heard.devices:
             self._feed.publish("device", event)
-        self._again |= heard.came_online
+        self._sender.send_again(heard.came_online)
         self._wake.set()
 
     async def request_act(
@@ -279,7 +242,7 @@ class Controller:
     async def ping(self, key: str) -> None:
         """Ask a device, "{site}:{device}", for its status, which comes as a message."""
         device = await asyncio.to_thread(self._read_device, key)
-        await self._publish_one(commands.ping(Address(device.site, device.name), self._clock.now_ms()))
+        await self._sender.ping(Address(device.site, device.name))
 
     def wake(self) -> None:
         """Look for something to send now: the registry was changed, or the broker is back."""
@@ -301,7 +264,7 @@ class Controller:
             await self._wake.wait()
             self._wake.clear()
             try:
-                well = await self.send_due()
+                well = await self._sender.send_due()
             except DatabaseUnavailable as exc:
                 self._failed("send", exc)
                 well = False
@@ -314,50 +277,10 @@ class Controller:
             self._hour = now_ms // HOUR_MS
             configs.mark_offsets(session, now_ms)
             prune_decisions(session, now_ms - self._config.decision_days * DAY_MS)
-        return run_tick(session, self._latest, self._definitions, now_ms=now_ms, stale_s=self._config.stale_s)
-
-    def _due(self, session: Session, now_ms: int, again: frozenset[str]) -> tuple[list[Outgoing], list[Act], list[Outgoing]]:
-        outgoing, changed = commands.hand_over(session, now_ms, again)
-        if not 0 <= now_ms - self._pinged_ms < PING_MS:
-            self._pinged_ms = now_ms
-            outgoing += commands.due_pings(session, now_ms)
-        return outgoing, changed, configs.due_configs(session, now_ms, self._config.telemetry_s)
-
-    def _confirm(self, session: Session, confirmed: list[Outgoing], now_ms: int) -> None:
-        for one in confirmed:
-            configs.confirm_config(session, one, now_ms, self._config.telemetry_s)
-
-    async def _send(self, one: Outgoing, gate: asyncio.Semaphore) -> bool:
-        async with gate:
-            try:
-                await self._publish_one(one)
-            except GatewayError as exc:
-                self.counters.sends_failed += 1
-                # Not being connected is the link's to tell; a refusal is told once, until something gets through again.
-                loud = not isinstance(exc, LinkLost) and not self._refused
-                self._refused = self._refused or loud
-                level = logging.WARNING if loud else logging.DEBUG
-                logger.log(level, "could not send to %s: %s", one.device_key, exc, extra={"action": "send_failed"})
-                return False
-        self._refused = False
-        self.counters.commands_sent += not one.retain
-        return True
-
-    async def _publish_one(self, one: Outgoing) -> None:
-        expiry = None
-        if not one.retain:
-            # The broker counts on the wall; it only tidies, the device judges `expires` by itself.
-            left_s = (one.expires_ms - self._clock.now_ms()) / 1000 / self._clock.speed
-            expiry = max(1, math.ceil(left_s))
-        await self._publish(one.topic, one.payload, qos=1, retain=one.retain, message_expiry_s=expiry)
+        return run_tick(session, self._latest, self._plots, now_ms=now_ms, stale_s=self._config.stale_s)
 
     async def _write(self, work: Callable[[Session], Answer]) -> Answer:
-        def run() -> Answer:
-            with self._database.session() as session:
-                return work(session)
-
-        # Shielded: a commit that is under way is waited for, so that what it did is told.
-        return await asyncio.shield(asyncio.to_thread(run))
+        return await write_in_thread(self._database, work)
 
     def _read_act(self, act_id: str) -> Act:
         with self._database.reader() as session:

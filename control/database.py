@@ -7,13 +7,15 @@ with synchronous=FULL). Sessions are synchronous and are called from threads, ne
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
@@ -22,15 +24,18 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from control.errors import DatabaseMismatch, DatabaseUnavailable
 
-__all__ = ["NEWEST_REVISION", "Database", "open_database"]
+__all__ = ["NEWEST_REVISION", "Database", "in_parts", "open_database", "write_in_thread"]
 
 NEWEST_REVISION: Final = "0002"  # of control/migrations/versions; a test holds the two together
 BUSY_TIMEOUT_MS: Final = 10_000  # wait for another process's write [ms]
 POOL_SIZE: Final = 8  # connections kept
 POOL_OVERFLOW: Final = 24  # and opened beside them at most
+ASKED_AT_ONCE: Final = 500  # keys named in one query; databases bound them
 POOL_TIMEOUT_S: Final = 10  # wait for a connection [s]
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 
 class Database:
@@ -107,6 +112,24 @@ def open_database(url: str) -> Database:
         database.close()
         raise
     return database
+
+
+async def write_in_thread(database: Database, work: Callable[[Session], Answer]) -> Answer:
+    """Do work that writes in a thread, and return what it returns once that is on the disk."""
+
+    def run() -> Answer:
+        with database.session() as session:
+            return work(session)
+
+    # Shielded: a commit that is under way is waited for, so that what it did is told.
+    return await asyncio.shield(asyncio.to_thread(run))
+
+
+def in_parts(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Give keys in parts that one query may name."""
+    left = iter(keys)
+    while part := list(islice(left, ASKED_AT_ONCE)):
+        yield part
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -8,7 +8,8 @@ so what holds at any instant is the last one before it, and an idle zone costs n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -16,61 +17,62 @@ from sqlalchemy.orm import Session
 
 from control.access import Principal
 from control.checks import check_limit, storable
+from control.database import in_parts
 from control.errors import Invalid
 from control.models import DecisionRow, ZoneRow, ZoneStateRow
 from control.records import Decision
 from control.sight import seen_devices
 from rules.reasons import names
 
-__all__ = ["list_decisions", "prune_decisions", "store_decision"]
+__all__ = ["Finding", "list_decisions", "prune_decisions", "store_decisions"]
 
 SIGNIFICANT: Final = 6  # digits kept of a number that a rule saw
 
 
-def store_decision(
-    session: Session,
-    zone_key: str,
-    *,
-    at_ms: int,
-    kind: str,
-    acted: bool,
-    reasons: int,
-    latched: bool,
-    inputs: Callable[[], Mapping[str, float | bool | None]],
-    act_id: str | None = None,
-    planned: bool = False,
-) -> Decision | None:
-    """Keep a decision if it is news, and what the zone carries to the next tick; None if it was not kept.
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule said of a zone, to be kept if it is news.
 
-    Parameters
+    Attributes
     ----------
     reasons : int
         Bits of `rules.Reason`.
+    latched : bool
+        What the zone carries to the next tick, kept in any case.
     inputs : callable
         Returns the numbers the rule saw; called only for what is kept.
     planned : bool
         It falls on a planned moment: kept whether or not it differs from the last one.
     """
-    state = session.get(ZoneStateRow, zone_key)
-    if state is None:
-        state = ZoneStateRow(zone_key=zone_key, latched=latched, kind="", acted=False, reasons=0)
-        session.add(state)
-    news = acted or planned or (state.kind, state.acted, state.reasons) != (kind, acted, reasons)
-    state.latched, state.kind, state.acted, state.reasons = latched, kind, acted, reasons
-    if not news:
-        return None
-    row = DecisionRow(
-        zone_key=zone_key,
-        at_ms=at_ms,
-        kind=kind,
-        acted=acted,
-        reasons=reasons,
-        inputs={name: _plain(value) for name, value in inputs().items()},
-        act_id=act_id,
-    )
-    session.add(row)
+
+    zone_key: str
+    at_ms: int
+    kind: str
+    acted: bool
+    reasons: int
+    latched: bool
+    inputs: Callable[[], Mapping[str, float | bool | None]]
+    act_id: str | None = None
+    planned: bool = False
+
+
+def store_decisions(session: Session, findings: Sequence[Finding]) -> list[Decision]:
+    """Keep those findings that are news as decisions, in their order, and return these."""
+    states = _states(session, {finding.zone_key for finding in findings})
+    rows = []
+    for one in findings:
+        state = states.get(one.zone_key)
+        if state is None:
+            state = ZoneStateRow(zone_key=one.zone_key, latched=one.latched, kind="", acted=False, reasons=0)
+            states[one.zone_key] = state
+            session.add(state)
+        news = (state.kind, state.acted, state.reasons) != (one.kind, one.acted, one.reasons)
+        state.latched, state.kind, state.acted, state.reasons = one.latched, one.kind, one.acted, one.reasons
+        if news or one.acted or one.planned:
+            rows.append(_row(one))
+    session.add_all(rows)
     session.flush()
-    return _decision(row)
+    return [_decision(row) for row in rows]
 
 
 def list_decisions(
@@ -99,6 +101,26 @@ def list_decisions(
 def prune_decisions(session: Session, before_ms: int) -> None:
     """Forget decisions from before an instant; the acts that came of them stay."""
     session.execute(delete(DecisionRow).where(DecisionRow.at_ms < before_ms))
+
+
+def _states(session: Session, zone_keys: Collection[str]) -> dict[str, ZoneStateRow]:
+    found: dict[str, ZoneStateRow] = {}
+    for part in in_parts(zone_keys):
+        query = select(ZoneStateRow).where(ZoneStateRow.zone_key.in_(part))
+        found.update((row.zone_key, row) for row in session.scalars(query))
+    return found
+
+
+def _row(one: Finding) -> DecisionRow:
+    return DecisionRow(
+        zone_key=one.zone_key,
+        at_ms=one.at_ms,
+        kind=one.kind,
+        acted=one.acted,
+        reasons=one.reasons,
+        inputs={name: _plain(value) for name, value in one.inputs().items()},
+        act_id=one.act_id,
+    )
 
 
 def _plain(value: float | bool | None) -> float | bool | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +20,7 @@ from control.calendars import in_hours
 from control.commands import whole_seconds
 from control.loads import Load
 from control.plots import Plot
+from control.records import ZoneParameters
 from control.schedules import FeedingDefinition, IrrigationDefinition
 from rules import feeding, irrigation
 from rules.plan import Plan
@@ -68,37 +69,26 @@ class Outcome:
 
 
 def water(plots: Sequence[Plot], loads: Mapping[str, Load], latest: LatestValues, now_ms: int, stale_s: float) -> list[Outcome]:
-    """Ask the rule of irrigation about plots whose definition is one of irrigation."""
+    """Ask the rule of irrigation about plots whose definition is one of irrigation; return what is news."""
     if not plots:
         return []
     moisture, age_s = _newest(plots, latest, "soil_moisture", now_ms)
     load = [loads[plot.zone.key] for plot in plots]
     definitions = [plot.definition for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
     given = [plot.zone.parameters for plot in plots]
+    litres_today, busy, unsettled, since_last_s = _loads(((one.litres, one) for one in load), now_ms)
     state = irrigation.IrrigationState(
         soil_moisture=moisture,
         age_s=age_s,
-        litres_today=_numbers(one.litres for one in load),
-        busy=_flags(one.busy for one in load),
-        unsettled=_flags(one.unsettled for one in load),
+        litres_today=litres_today,
+        busy=busy,
+        unsettled=unsettled,
         online=_flags(plot.online for plot in plots),
-        since_last_s=_since(load, now_ms),
+        since_last_s=since_last_s,
         latched=_flags(plot.latched for plot in plots),
     )
-    params = irrigation.IrrigationParams(
-        enabled=np.ones(len(plots), dtype=np.bool_),
-        low=_numbers(one.low for one in definitions),
-        high=_numbers(one.high for one in definitions),
-        root_depth=_numbers(one.root_depth_m for one in given),
-        area=_numbers(one.area_m2 for one in given),
-        flow=_numbers(one.flow_l_min for one in given),
-        max_seconds=_numbers(min(a.max_seconds, b.max_seconds) for a, b in zip(definitions, given, strict=True)),
-        min_seconds=_numbers(one.min_seconds for one in definitions),
-        litres_day=_numbers(min(a.litres_day, b.litres_day) for a, b in zip(definitions, given, strict=True)),
-        soak_s=_numbers(one.soak_s for one in definitions),
-        stale_s=np.full(len(plots), stale_s),
-    )
-    allowed = _flags(in_hours(one.hours, plot.timezone, now_ms) for one, plot in zip(definitions, plots, strict=True))
+    params = _irrigation_params(definitions, given, stale_s)
+    allowed = _allowed(plots, definitions, now_ms)
     calendar = irrigation.IrrigationCalendar(allowed=allowed)
     plan = irrigation.evaluate(state, params, calendar, now_ms / 1000)
     return _outcomes(plots, plan, (state, params, calendar), [None] * len(plots))
@@ -112,35 +102,24 @@ def feed(
     now_ms: int,
     stale_s: float,
 ) -> list[Outcome]:
-    """Ask the rule of feeding about plots whose definition is one of feeding, each with the meal that is due, if any."""
+    """Ask the rule of feeding about plots of feeding, each with the meal that is due, if any; return what is news."""
     if not plots:
         return []
     oxygen, age_s = _newest(plots, latest, "dissolved_oxygen", now_ms)
     load = [loads[plot.zone.key] for plot in plots]
     definitions = [plot.definition for plot in plots if isinstance(plot.definition, FeedingDefinition)]
     given = [plot.zone.parameters for plot in plots]
-    grams_day = _numbers(min(a.grams_day, b.grams_day) for a, b in zip(definitions, given, strict=True))
+    grams_today, busy, unsettled, since_last_s = _loads(((one.grams, one) for one in load), now_ms)
     state = feeding.FeedingState(
         dissolved_oxygen=oxygen,
         age_s=age_s,
-        grams_today=_numbers(one.grams for one in load),
-        busy=_flags(one.busy for one in load),
-        unsettled=_flags(one.unsettled for one in load),
+        grams_today=grams_today,
+        busy=busy,
+        unsettled=unsettled,
         online=_flags(plot.online for plot in plots),
-        since_last_s=_since(load, now_ms),
+        since_last_s=since_last_s,
     )
-    params = feeding.FeedingParams(
-        enabled=np.ones(len(plots), dtype=np.bool_),
-        oxygen_stop=_numbers(one.oxygen_stop for one in definitions),
-        oxygen_reduce=_numbers(one.oxygen_reduce for one in definitions),
-        grams_day=grams_day,
-        max_meal=grams_day,
-        min_gap_s=_numbers(one.min_gap_s for one in definitions),
-        stale_s=np.full(len(plots), stale_s),
-        cautious_fraction=_numbers(one.cautious_fraction for one in definitions),
-        grams_per_second=_numbers(one.grams_per_s for one in given),
-        max_seconds=_numbers(one.max_seconds for one in given),
-    )
+    params = _feeding_params(definitions, given, stale_s)
     calendar = feeding.FeedingCalendar(
         due=_flags(meal is not None for meal in meals),
         grams=_numbers(None if meal is None else meal.grams for meal in meals),
@@ -151,9 +130,84 @@ def feed(
     return _outcomes(plots, plan, (state, params, calendar), meals)
 
 
+def _irrigation_params(
+    definitions: Sequence[IrrigationDefinition], given: Sequence[ZoneParameters], stale_s: float
+) -> irrigation.IrrigationParams:
+    low, high, root_depth, area, flow, max_seconds, min_seconds, litres_day, soak_s = _columns(
+        (
+            one.low,
+            one.high,
+            own.root_depth_m,
+            own.area_m2,
+            own.flow_l_min,
+            min(one.max_seconds, own.max_seconds),
+            one.min_seconds,
+            min(one.litres_day, own.litres_day),
+            one.soak_s,
+        )
+        for one, own in zip(definitions, given, strict=True)
+    )
+    return irrigation.IrrigationParams(
+        enabled=np.ones(len(given), dtype=np.bool_),
+        low=low,
+        high=high,
+        root_depth=root_depth,
+        area=area,
+        flow=flow,
+        max_seconds=max_seconds,
+        min_seconds=min_seconds,
+        litres_day=litres_day,
+        soak_s=soak_s,
+        stale_s=np.full(len(given), stale_s),
+    )
+
+
+def _feeding_params(
+    definitions: Sequence[FeedingDefinition], given: Sequence[ZoneParameters], stale_s: float
+) -> feeding.FeedingParams:
+    oxygen_stop, oxygen_reduce, grams_day, min_gap_s, cautious_fraction, grams_per_second, max_seconds = _columns(
+        (
+            one.oxygen_stop,
+            one.oxygen_reduce,
+            min(one.grams_day, own.grams_day),
+            one.min_gap_s,
+            one.cautious_fraction,
+            own.grams_per_s,
+            own.max_seconds,
+        )
+        for one, own in zip(definitions, given, strict=True)
+    )
+    return feeding.FeedingParams(
+        enabled=np.ones(len(given), dtype=np.bool_),
+        oxygen_stop=oxygen_stop,
+        oxygen_reduce=oxygen_reduce,
+        grams_day=grams_day,
+        max_meal=grams_day,
+        min_gap_s=min_gap_s,
+        stale_s=np.full(len(given), stale_s),
+        cautious_fraction=cautious_fraction,
+        grams_per_second=grams_per_second,
+        max_seconds=max_seconds,
+    )
+
+
+def _allowed(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], now_ms: int) -> NDArray[np.bool_]:
+    known: dict[tuple[object, ...], bool] = {}  # many plots have the same hours
+
+    def allowed(plot: Plot, hours: Sequence[tuple[str, str]]) -> bool:
+        key = (plot.timezone, *hours)
+        if (found := known.get(key)) is None:
+            found = known[key] = in_hours(hours, plot.timezone, now_ms)
+        return found
+
+    return _flags(allowed(plot, one.hours) for plot, one in zip(plots, definitions, strict=True))
+
+
 def _outcomes(
     plots: Sequence[Plot], plan: Plan, tables: Sequence[DataclassInstance], meals: Sequence[DueMeal | None]
 ) -> list[Outcome]:
+    """Return what is news: an act, a meal that is due, or another word than the last; the rest stays as it is kept."""
+
     def reader(row: int) -> Callable[[], dict[str, float | bool | None]]:
         return lambda: _inputs(tables, plan, row)
 
@@ -171,8 +225,15 @@ def _outcomes(
             meal=meals[row],
             inputs=reader(row),
         )
-        for row, plot in enumerate(plots)
+        for row, plot in _news(plots, plan, meals)
     ]
+
+
+def _news(plots: Sequence[Plot], plan: Plan, meals: Sequence[DueMeal | None]) -> Iterator[tuple[int, Plot]]:
+    said = zip(plots, plan.act.tolist(), plan.latched.tolist(), plan.reasons.tolist(), meals, strict=True)
+    for row, (plot, act, latched, reasons, meal) in enumerate(said):
+        if act or meal is not None or plot.carried != (latched, plot.definition.type, False, reasons):
+            yield row, plot
 
 
 def _inputs(tables: Sequence[DataclassInstance], plan: Plan, row: int) -> dict[str, float | bool | None]:
@@ -191,8 +252,23 @@ def _newest(plots: Sequence[Plot], latest: LatestValues, quantity: str, now_ms: 
     return values, age_s
 
 
-def _since(loads: Sequence[Load], now_ms: int) -> Numbers:
-    return _numbers(math.inf if load.last_end_ms is None else max(now_ms - load.last_end_ms, 0) / 1000 for load in loads)
+def _loads(loads: Iterable[tuple[float, Load]], now_ms: int) -> tuple[Numbers, NDArray[np.bool_], NDArray[np.bool_], Numbers]:
+    """Return what was given today, whether an act is under way, whether one is unsettled, and the time since the last. [s]"""
+    given, busy, unsettled, since_s = _columns(
+        (
+            amount,
+            load.busy,
+            load.unsettled,
+            math.inf if load.last_end_ms is None else max(now_ms - load.last_end_ms, 0) / 1000,
+        )
+        for amount, load in loads
+    )
+    return given, busy.astype(np.bool_), unsettled.astype(np.bool_), since_s
+
+
+def _columns(rows: Iterable[tuple[float | None, ...]]) -> Iterator[Numbers]:
+    """Return the columns of a table given by its rows, None as NaN: one pass over the rows, not one for each column."""
+    yield from np.ascontiguousarray(np.array(list(rows), dtype=np.float64).T)
 
 
 def _numbers(values: Iterable[float | None]) -> Numbers:

@@ -7,15 +7,17 @@ actor; the same plan made again finds the act that is there. Times are ms since 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from control import paging
 from control.access import Principal
 from control.checks import storable
+from control.database import in_parts
 from control.errors import Conflict, Invalid, NotFound
 from control.ids import is_id
 from control.models import OPEN_ACTS, ActRow, TransitionRow
@@ -23,7 +25,19 @@ from control.records import Act, Transition
 from control.sight import seen_devices
 from control.states import ENDED, STATES, may_step
 
-__all__ = ["Order", "act_record", "cancel", "expire", "get_act", "list_acts", "list_transitions", "plan_act", "step"]
+__all__ = [
+    "Order",
+    "PlannedAct",
+    "act_record",
+    "cancel",
+    "expire",
+    "get_act",
+    "list_acts",
+    "list_transitions",
+    "plan_act",
+    "plan_acts",
+    "step",
+]
 
 ORDER: Final = paging.Order(ActRow.id, {"planned": ActRow.id}, "-planned")
 NO_WORD_MS: Final = 5_000  # past `expires`, an act that was handed over and not answered is unknown [ms]
@@ -50,36 +64,72 @@ class Order:
     idempotency_key: str | None = None
 
 
-def plan_act(
-    session: Session, act_id: str, order: Order, *, state: str = "planned", cause: str = "planned"
-) -> tuple[Act, bool]:
-    """Put an act into the ledger unless it is there, and tell whether it is new.
+ORDERED: Final = tuple(item.name for item in fields(Order))
+RECORDED: Final = tuple(item.name for item in fields(Act))
 
-    Parameters
+
+@dataclass(frozen=True, slots=True)
+class PlannedAct:
+    """An act to be put into the ledger.
+
+    Attributes
     ----------
-    act_id : str
+    id : str
         From `control.ids.act_id`: planning the same act again gives the same id.
     state : str
         "planned", or "skipped" for one that is left out; `cause` then begins with the reason, before a colon.
     """
-    known = session.get(ActRow, act_id)
-    if known is not None:
-        return act_record(known), False
-    row = ActRow(id=act_id, reference=act_id, state="", **asdict(order))
-    if state == "skipped":
-        row.reason, row.ended_ms = cause.partition(":")[0], order.issued_ms
-    enter(session, row, state, cause, order.actor, order.issued_ms)
-    return act_record(row), True
+
+    id: str
+    order: Order
+    state: str = "planned"
+    cause: str = "planned"
+
+
+def plan_act(session: Session, act_id: str, order: Order, *, cause: str = "planned") -> tuple[Act, bool]:
+    """Put one act into the ledger unless it is there, and tell whether it is new; see `plan_acts`."""
+    return plan_acts(session, [PlannedAct(act_id, order, cause=cause)])[0]
+
+
+def plan_acts(session: Session, plans: Sequence[PlannedAct]) -> list[tuple[Act, bool]]:
+    """Put acts into the ledger unless they are there, and tell of each whether it is new."""
+    known: dict[str, ActRow] = {}
+    for part in in_parts({plan.id for plan in plans}):
+        known.update((row.id, row) for row in session.scalars(select(ActRow).where(ActRow.id.in_(part))))
+    found, steps = [], []
+    for plan in plans:
+        row, new = known.get(plan.id), plan.id not in known
+        if row is None:
+            row = known[plan.id] = _planned_row(plan)
+            session.add(row)
+            steps.append(_first_step(row, plan.cause, plan.order.actor, plan.order.issued_ms))
+        found.append((row, new))
+    session.flush()  # a step names its act, which has to be there
+    if steps:
+        session.execute(insert(TransitionRow), steps)
+    return [(act_record(row), new) for row, new in found]
+
+
+def _planned_row(plan: PlannedAct) -> ActRow:
+    row = ActRow(id=plan.id, reference=plan.id, state=plan.state, **{name: getattr(plan.order, name) for name in ORDERED})
+    if plan.state == "skipped":
+        row.reason, row.ended_ms = plan.cause.partition(":")[0], plan.order.issued_ms
+    return row
+
+
+def _first_step(row: ActRow, cause: str, actor: str, now_ms: int) -> dict[str, Any]:
+    if not may_step(None, row.state):
+        raise Conflict(f"an act does not begin as {row.state}")
+    return {"act_id": row.id, "at_ms": now_ms, "before": None, "state": row.state, "cause": cause[:200], "actor": actor}
 
 
 def enter(session: Session, row: ActRow, state: str, cause: str, actor: str, now_ms: int) -> None:
     """Add a new act in its first state."""
-    if not may_step(None, state):
-        raise Conflict(f"an act does not begin as {state}")
     row.state = state
+    first = _first_step(row, cause, actor, now_ms)
     session.add(row)
     session.flush()
-    session.add(TransitionRow(act_id=row.id, at_ms=now_ms, before=None, state=state, cause=cause[:200], actor=actor))
+    session.add(TransitionRow(**first))
 
 
 def step(session: Session, row: ActRow, state: str, cause: str, actor: str, now_ms: int) -> bool:
@@ -171,7 +221,7 @@ def list_transitions(session: Session, act_id: str) -> list[Transition]:
 
 def act_record(row: ActRow) -> Act:
     """Return the record of a row."""
-    return Act(**{item.name: getattr(row, item.name) for item in fields(Act)})
+    return Act(*[getattr(row, name) for name in RECORDED])
 
 
 def _row(session: Session, act_id: str) -> ActRow:

@@ -68,16 +68,18 @@ def zone_loads(session: Session, day_starts: Mapping[str, int]) -> dict[str, Loa
     day_starts : mapping
         Zone key to the start of the day it is in. [ms since the Unix epoch]
     """
-    loads = {key: Load() for key in day_starts}
+    nothing = Load()  # one for all to whom nothing was given: nobody changes it
+    loads = dict.fromkeys(day_starts, nothing)
     if not loads:
         return loads
     recent = ActRow.planned_ms >= min(day_starts.values()) - LOOK_BACK_MS
     rows: dict[str, Any] = {}
+    session.flush()
     for query in (_acts(recent), _acts(OPEN_ACTS)):
         if len(loads) == 1:
             query = query.where(ActRow.zone_key == next(iter(loads)))
-        rows.update((row.id, row) for row in session.execute(query))
-    _count(loads, day_starts, rows.values())
+        rows.update((row.id, row) for row in session.connection().execute(query))
+    loads.update(_counted(day_starts, rows.values()))
     return loads
 
 
@@ -85,11 +87,12 @@ def _acts(where: Any) -> Select[*tuple[Any, ...]]:
     return select(*COLUMNS).where(where, or_(ActRow.action == "irrigate", ActRow.action == "feed", ActRow.action == "aerate"))
 
 
-def _count(loads: dict[str, Load], day_starts: Mapping[str, int], rows: Iterable[Any]) -> None:
+def _counted(day_starts: Mapping[str, int], rows: Iterable[Any]) -> dict[str, Load]:
+    loads: dict[str, Load] = {}
     for row in rows:
-        load = loads.get(row.zone_key)
-        if load is None:
+        if row.zone_key not in day_starts:
             continue
+        load = loads.setdefault(row.zone_key, Load())
         if row.state == "unknown":
             load.unsettled = True
         elif row.state in OPEN:
@@ -101,6 +104,7 @@ def _count(loads: dict[str, Load], day_starts: Mapping[str, int], rows: Iterable
             load.grams += grams
         if row.ended_ms is not None and row.state != "skipped" and _pauses(row, grams):
             load.last_end_ms = max(load.last_end_ms or 0, row.ended_ms)
+    return loads
 
 
 def _pauses(row: Any, grams: float) -> bool:

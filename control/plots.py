@@ -1,27 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plots: a zone together with its enabled schedule, as the controller looks at it in one tick.
 
-Invariant: a plot is read in one query, and its definition is parsed once a version.
+Invariant: every tick reads what the database says now, in one query; what reads as it did the tick before is the same plot,
+and a definition is parsed once a version.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from control.database import in_parts
 from control.models import DeviceRow, ScheduleRow, SiteRow, ZoneRow, ZoneStateRow
-from control.records import Zone
+from control.records import Zone, ZoneParameters
 from control.schedules import FeedingDefinition, IrrigationDefinition, parse_definition
-from control.zones import zone_record
+from control.zones import PARAMETERS
 
-__all__ = ["DefinitionCache", "Plot", "load_plots"]
+__all__ = ["Carried", "Plot", "PlotCache", "load_plots"]
 
-CACHE_SIZE: Final = 20_000  # parsed definitions kept
+# As plain columns, past the mapper: most rows are as they were, and are compared and not looked into.
+_OWN: Final = (ZoneRow.key, ScheduleRow.id, ScheduleRow.version, ScheduleRow.updated_ms, DeviceRow.online, SiteRow.timezone)
+_STATE: Final = (ZoneStateRow.latched, ZoneStateRow.kind, ZoneStateRow.acted, ZoneStateRow.reasons)
+_ZONE: Final = (DeviceRow.site, DeviceRow.name, ZoneRow.number, ZoneRow.title, ZoneRow.type, *PARAMETERS)
+
+_Row = tuple[Any, ...]
+
+
+class Carried(NamedTuple):
+    """What a zone carries from its last decision; `reasons` as bits of `rules.Reason`."""
+
+    latched: bool
+    kind: str
+    acted: bool
+    reasons: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ class Plot:
     version: int
     since_ms: int
     definition: IrrigationDefinition | FeedingDefinition
-    carried: ZoneStateRow | None  # held here, so that the session need not read it again to change it
+    carried: Carried | None
 
     @property
     def latched(self) -> bool:
@@ -53,30 +69,18 @@ class Plot:
         return self.zone.site, self.zone.device, self.zone.number
 
 
-class DefinitionCache:
-    """Parsed definitions by schedule and version; the least recently used go first."""
+class PlotCache:
+    """The plots of the last reading, each with the row it was made of; as many as were read then."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int], IrrigationDefinition | FeedingDefinition] = OrderedDict()
-
-    def get(self, row: ScheduleRow) -> IrrigationDefinition | FeedingDefinition:
-        """Return the definition of a row."""
-        key = (row.id, row.version)
-        found = self._kept.get(key)
-        if found is None:
-            found = self._kept[key] = parse_definition(row.definition)
-            if len(self._kept) > CACHE_SIZE:
-                self._kept.popitem(last=False)
-        else:
-            self._kept.move_to_end(key)
-        return found
+        self.kept: dict[str, tuple[_Row, Plot]] = {}
 
 
-def load_plots(session: Session, cache: DefinitionCache, zone_key: str | None = None) -> list[Plot]:
+def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) -> list[Plot]:
     """Return every zone with an enabled schedule, revoked devices' left out, by device and number; or only one zone's."""
     query = (
-        select(ScheduleRow, ZoneRow, DeviceRow.online, SiteRow.timezone, ZoneStateRow)
-        .join(ZoneRow, ZoneRow.key == ScheduleRow.zone_key)
+        select(*_OWN, *_STATE, *_ZONE)
+        .join_from(ScheduleRow, ZoneRow, ZoneRow.key == ScheduleRow.zone_key)
         .join(DeviceRow, DeviceRow.key == ZoneRow.device_key)
         .join(SiteRow, SiteRow.name == DeviceRow.site)
         .outerjoin(ZoneStateRow, ZoneStateRow.zone_key == ZoneRow.key)
@@ -85,16 +89,44 @@ def load_plots(session: Session, cache: DefinitionCache, zone_key: str | None = 
     )
     if zone_key is not None:
         query = query.where(ZoneRow.key == zone_key)
-    return [
-        Plot(
-            zone=zone_record(zone),
-            timezone=ZoneInfo(timezone),
-            online=online,
-            schedule_id=schedule.id,
-            version=schedule.version,
-            since_ms=schedule.updated_ms,
-            definition=cache.get(schedule),
-            carried=carried,
-        )
-        for schedule, zone, online, timezone, carried in session.execute(query)
-    ]
+    session.flush()
+    rows = list(map(tuple, session.connection().execute(query).all()))
+    kept = cache.kept
+    parsed = dict(_definitions(session, [row[1] for row in rows if not _same_version(row, kept.get(row[0]))]))
+    found: dict[str, tuple[_Row, Plot]] = {}
+    for row in rows:
+        before = kept.get(row[0])
+        if before is None or before[0] != row:
+            definition = parsed.get(row[1]) or kept[row[0]][1].definition
+            before = row, _plot(row, definition)
+        found[row[0]] = before
+    cache.kept = found
+    return [plot for _, plot in found.values()]
+
+
+def _same_version(row: _Row, before: tuple[_Row, Plot] | None) -> bool:
+    return before is not None and before[0][1:3] == row[1:3]
+
+
+def _definitions(
+    session: Session, schedule_ids: Iterable[str]
+) -> Iterator[tuple[str, IrrigationDefinition | FeedingDefinition]]:
+    for part in in_parts(schedule_ids):
+        query = select(ScheduleRow.id, ScheduleRow.definition).where(ScheduleRow.id.in_(part))
+        for schedule_id, definition in session.connection().execute(query):
+            yield schedule_id, parse_definition(definition)
+
+
+def _plot(row: _Row, definition: IrrigationDefinition | FeedingDefinition) -> Plot:
+    key, schedule_id, version, since_ms, online, timezone, latched, kind, acted, reasons, *rest = row
+    site, name, number, title, zone_type, *values = rest
+    return Plot(
+        zone=Zone(key, site, name, number, title, zone_type, ZoneParameters(*values)),
+        timezone=ZoneInfo(timezone),
+        online=online,
+        schedule_id=schedule_id,
+        version=version,
+        since_ms=since_ms,
+        definition=definition,
+        carried=None if kind is None else Carried(latched, kind, acted, reasons),
+    )

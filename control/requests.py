@@ -23,7 +23,7 @@ from control.ids import new_id
 from control.ledger import Order, act_record, cancel, plan_act, step
 from control.loads import zone_loads
 from control.models import OPEN_ACTS, ActRow
-from control.plots import DefinitionCache, load_plots
+from control.plots import PlotCache, load_plots
 from control.records import Act, Zone, ZoneParameters
 from control.registry import get_device, get_site
 from control.schedules import FeedingDefinition
@@ -163,7 +163,7 @@ def _limits(session: Session, zone: Zone) -> ZoneParameters:
     """Return the zone's parameters with its limits lowered to those of its enabled schedule."""
     own = zone.parameters
     litres_day, grams_day, max_seconds = own.litres_day, own.grams_day, own.max_seconds
-    for plot in load_plots(session, DefinitionCache(), zone.key):
+    for plot in load_plots(session, PlotCache(), zone.key):
         if isinstance(plot.definition, FeedingDefinition):
             grams_day = min(grams_day, plot.definition.grams_day)
         else:

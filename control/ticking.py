@@ -7,7 +7,7 @@ given within its grace, or kept as skipped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session
 
 from control.calendars import day_start, planned_moments
 from control.commands import EXPIRES_MS
-from control.decisions import store_decision
+from control.database import in_parts
+from control.decisions import Finding, store_decisions
 from control.evaluation import DueMeal, LatestValues, Outcome, feed, water
 from control.ids import act_id
-from control.ledger import Order, expire, plan_act
+from control.ledger import Order, PlannedAct, expire, plan_acts
 from control.loads import zone_loads
 from control.models import ActRow, ControllerRow
-from control.plots import DefinitionCache, Plot, load_plots
+from control.plots import Plot, PlotCache, load_plots
 from control.records import Act, Decision
 from control.schedules import FeedingDefinition, IrrigationDefinition
 from rules.reasons import Reason, names
@@ -43,7 +44,7 @@ class TickResult:
     acts: list[Act] = field(default_factory=list)
 
 
-def run_tick(session: Session, latest: LatestValues, cache: DefinitionCache, *, now_ms: int, stale_s: float) -> TickResult:
+def run_tick(session: Session, latest: LatestValues, cache: PlotCache, *, now_ms: int, stale_s: float) -> TickResult:
     """Run the tick of now.
 
     Parameters
@@ -58,14 +59,13 @@ def run_tick(session: Session, latest: LatestValues, cache: DefinitionCache, *, 
     result.acts += expire(session, now_ms)
     plots = load_plots(session, cache)
     result.zones = len(plots)
-    loads = zone_loads(session, {plot.zone.key: day_start(plot.timezone, now_ms) for plot in plots})
+    days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
+    loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in plots})
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
     ponds = [plot for plot in plots if isinstance(plot.definition, FeedingDefinition)]
-    for outcome in water(beds, loads, latest, now_ms, stale_s):
-        _conclude(session, result, outcome, now_ms // MINUTE_MS * MINUTE_MS, last_ms, now_ms)
+    _conclude(session, result, water(beds, loads, latest, now_ms, stale_s), last_ms, now_ms)
     meals = _due_meals(session, result, ponds, last_ms, now_ms)
-    for outcome in feed(ponds, meals, loads, latest, now_ms, stale_s):
-        _conclude(session, result, outcome, outcome.meal.planned_ms if outcome.meal else now_ms, last_ms, now_ms)
+    _conclude(session, result, feed(ponds, meals, loads, latest, now_ms, stale_s), last_ms, now_ms)
     if state is None:
         session.add(ControllerRow(id=1, last_tick_ms=now_ms))
     else:
@@ -73,69 +73,95 @@ def run_tick(session: Session, latest: LatestValues, cache: DefinitionCache, *, 
     return result
 
 
-def _conclude(session: Session, result: TickResult, outcome: Outcome, planned_ms: int, last_ms: int, now_ms: int) -> None:
-    """Plan the act of an outcome, if it asks for one, and keep the decision."""
-    plot, key = outcome.plot, None
-    missed = bool(outcome.reasons & Reason.MEAL_MISSED)
-    new = False
+def _conclude(session: Session, result: TickResult, outcomes: Sequence[Outcome], last_ms: int, now_ms: int) -> None:
+    """Plan the acts that outcomes ask for, and keep the decisions."""
+    plans = [_plan(outcome, now_ms) for outcome in outcomes]
+    planned = plan_acts(session, [plan for plan in plans if plan is not None])
+    result.acts += [act for act, new in planned if new]
+    # The same minute planned again, after a restart, found its act: that is no new one.
+    new_ids = {act.id for act, new in planned if new}
+    findings = [
+        _finding(outcome, None if plan is None else plan.id, new_ids, last_ms, now_ms)
+        for outcome, plan in zip(outcomes, plans, strict=True)
+    ]
+    result.decisions += store_decisions(session, findings)
+
+
+def _plan(outcome: Outcome, now_ms: int) -> PlannedAct | None:
     if outcome.act:
-        order = _order(outcome, planned_ms, now_ms)
-        act, new = plan_act(session, _act_key(plot, planned_ms), order)
-        key = act.id
-    elif missed and outcome.meal is not None:
-        act, new = _skip(session, plot, outcome.meal, now_ms)
-        key = act.id
-    if new:
-        result.acts.append(act)
-    first_seen = outcome.meal is not None and planned_ms > last_ms
-    decision = store_decision(
-        session,
-        plot.zone.key,
+        planned_ms = _planned_ms(outcome, now_ms)
+        return PlannedAct(_act_key(outcome.plot, planned_ms), _order(outcome, planned_ms, now_ms))
+    if outcome.reasons & Reason.MEAL_MISSED and outcome.meal is not None:
+        return _skipped(outcome.plot, outcome.meal, now_ms)
+    return None
+
+
+def _planned_ms(outcome: Outcome, now_ms: int) -> int:
+    if outcome.plot.definition.type == "irrigation":
+        return now_ms // MINUTE_MS * MINUTE_MS
+    return outcome.meal.planned_ms if outcome.meal else now_ms
+
+
+def _finding(outcome: Outcome, act_key: str | None, new_ids: set[str], last_ms: int, now_ms: int) -> Finding:
+    meal = outcome.meal
+    return Finding(
+        outcome.plot.zone.key,
         at_ms=now_ms,
-        kind=plot.definition.type,
-        # The same minute planned again, after a restart, found its act: that is no new one.
-        acted=outcome.act and new,
+        kind=outcome.plot.definition.type,
+        acted=outcome.act and act_key in new_ids,
         reasons=outcome.reasons,
         latched=outcome.latched,
         inputs=outcome.inputs,
-        act_id=key,
-        planned=first_seen or missed,
+        act_id=act_key,
+        planned=(meal is not None and meal.planned_ms > last_ms) or bool(outcome.reasons & Reason.MEAL_MISSED),
     )
-    if decision is not None:
-        result.decisions.append(decision)
 
 
 def _due_meals(session: Session, result: TickResult, ponds: Sequence[Plot], last_ms: int, now_ms: int) -> list[DueMeal | None]:
     """Return each pond's meal that is due; of those that piled up over a pause, the missed are kept as skipped."""
     chosen: list[DueMeal | None] = []
-    for plot in ponds:
-        definition = plot.definition
-        assert isinstance(definition, FeedingDefinition)
-        pending = _pending(session, plot, definition, last_ms, now_ms)
-        in_time = [meal for meal in pending if now_ms - meal.planned_ms <= definition.late_s * 1000]
+    missed: list[PlannedAct] = []
+    for plot, pending in zip(ponds, _pending(session, ponds, last_ms, now_ms), strict=True):
+        assert isinstance(plot.definition, FeedingDefinition)
+        late_ms = plot.definition.late_s * 1000
+        in_time = [meal for meal in pending if now_ms - meal.planned_ms <= late_ms]
         # Of several within their grace the oldest is next; with none, the last missed goes through the rule, for the record.
         meal = in_time[0] if in_time else (pending[-1] if pending else None)
-        for late in pending:
-            if late is not meal and late not in in_time:
-                act, new = _skip(session, plot, late, now_ms)
-                result.acts += [act] if new else []
+        missed += [_skipped(plot, late, now_ms) for late in pending if late is not meal and late not in in_time]
         chosen.append(meal)
+    result.acts += [act for act, new in plan_acts(session, missed) if new]
     return chosen
 
 
-def _pending(session: Session, plot: Plot, definition: FeedingDefinition, last_ms: int, now_ms: int) -> list[DueMeal]:
-    grams = {meal.time: meal.grams for meal in definition.meals}
-    # What was within its grace at the last tick is looked at once more, so that its end is concluded.
-    after_ms = max(plot.since_ms, last_ms - definition.late_s * 1000 - MINUTE_MS)
-    moments = planned_moments(grams, plot.timezone, after_ms, now_ms)[-MAX_MISSED:]
-    if not moments:
-        return []
-    keys = {_act_key(plot, moment): DueMeal(moment, grams[text]) for moment, text in moments}
-    known = set(session.scalars(select(ActRow.id).where(ActRow.id.in_(list(keys)))))
-    return [meal for key, meal in keys.items() if key not in known]
+def _pending(session: Session, ponds: Sequence[Plot], last_ms: int, now_ms: int) -> list[list[DueMeal]]:
+    """Return each pond's meals whose moment has come, and of which the ledger knows nothing, oldest first."""
+    moments = _moments(ponds, last_ms, now_ms)
+    keyed = [
+        {_act_key(plot, meal.planned_ms): meal for meal in meals} if meals else {}
+        for plot, meals in zip(ponds, moments, strict=True)
+    ]
+    known: set[str] = set()
+    for part in in_parts(key for meals in keyed for key in meals):
+        known.update(session.scalars(select(ActRow.id).where(ActRow.id.in_(part))))
+    return [[meal for key, meal in meals.items() if key not in known] for meals in keyed]
 
 
-def _skip(session: Session, plot: Plot, meal: DueMeal, now_ms: int) -> tuple[Act, bool]:
+def _moments(ponds: Sequence[Plot], last_ms: int, now_ms: int) -> Iterator[list[DueMeal]]:
+    found: dict[tuple[object, ...], list[DueMeal]] = {}  # many ponds have the same program
+    for plot in ponds:
+        definition = plot.definition
+        assert isinstance(definition, FeedingDefinition)
+        # What was within its grace at the last tick is looked at once more, so that its end is concluded.
+        after_ms = max(plot.since_ms, last_ms - definition.late_s * 1000 - MINUTE_MS)
+        grams = {meal.time: meal.grams for meal in definition.meals}
+        key = (plot.timezone, after_ms, *grams.items())
+        if (meals := found.get(key)) is None:
+            moments = planned_moments(grams, plot.timezone, after_ms, now_ms)[-MAX_MISSED:]
+            meals = found[key] = [DueMeal(moment, grams[text]) for moment, text in moments]
+        yield meals
+
+
+def _skipped(plot: Plot, meal: DueMeal, now_ms: int) -> PlannedAct:
     order = Order(
         device_key=plot.zone.device_key,
         zone_key=plot.zone.key,
@@ -150,7 +176,7 @@ def _skip(session: Session, plot: Plot, meal: DueMeal, now_ms: int) -> tuple[Act
     )
     held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & Reason.MEAL_DUE else ()
     cause = f"missed: {', '.join(held_by)}" if held_by else "missed"
-    return plan_act(session, _act_key(plot, meal.planned_ms), order, state="skipped", cause=cause)
+    return PlannedAct(_act_key(plot, meal.planned_ms), order, "skipped", cause)
 
 
 def _order(outcome: Outcome, planned_ms: int, now_ms: int) -> Order:

@@ -37,6 +37,20 @@ LIMITS = {  # the largest value of each parameter, all above 0
 ORDER = Order(ZoneRow.key, {"title": ZoneRow.title}, "title")  # besides that of device and number
 REQUIRED = ("max_seconds", "litres_day", "grams_day")  # limits are never absent
 
+PARAMETERS = tuple(getattr(ZoneRow, item.name) for item in fields(ZoneParameters))
+# A page of a thousand is read as plain columns, past the mapper: with its objects it takes four times as long.
+SHOWN = (
+    ZoneRow.key,
+    DeviceRow.site,
+    DeviceRow.name,
+    ZoneRow.number,
+    ZoneRow.title,
+    ZoneRow.type,
+    ZoneRow.tags,
+    ZoneRow.version,
+)
+COLUMNS = (*SHOWN, *PARAMETERS)
+
 
 def add_zones(session: Session, device_key: str, zones: Iterable[ZoneSpec]) -> None:
     """Create the zones of a new device."""
@@ -83,7 +97,9 @@ def list_zones(
     after : str or None
         The cursor of the page before.
     """
-    query = select(ZoneRow).join(DeviceRow, DeviceRow.key == ZoneRow.device_key).where(DeviceRow.revoked_ms.is_(None))
+    plain = sort is None
+    query = select(*COLUMNS) if plain else select(ZoneRow)
+    query = query.join(DeviceRow, DeviceRow.key == ZoneRow.device_key).where(DeviceRow.revoked_ms.is_(None))
     if site is not None:
         query = query.where(DeviceRow.site == (site if storable(site) else ""))
     if device is not None:
@@ -98,8 +114,11 @@ def list_zones(
     query = query.order_by(ZoneRow.device_key, ZoneRow.number).limit(check_limit(limit) + 1)
     if after is not None:
         query = query.where(tuple_(ZoneRow.device_key, ZoneRow.number) > _cursor(after))
-    rows = session.scalars(query).all()
-    zones = [zone_record(row) for row in rows[:limit]]
+    rows = session.connection().execute(query).all()
+    zones = [
+        Zone(key, site_name, name, number, title, zone_type, ZoneParameters(*values), tag_words(tags), version)
+        for key, site_name, name, number, title, zone_type, tags, version, *values in rows[:limit]
+    ]
     return zones, zones[-1].key if len(rows) > limit else None
 
 

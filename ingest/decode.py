@@ -9,9 +9,9 @@ Invariants: the same burst always gives the same rows in the same places; a bad 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, count, islice
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -25,7 +25,7 @@ from ingest.bursts import StoredBurst
 from ingest.devices import DeviceTable
 from ingest.store.batch import CLOCK_SERVER, NOT_GIVEN, Rows
 
-__all__ = ["BurstDecoder", "DecodedBurst", "Reject"]
+__all__ = ["BurstDecoder", "DecodedBurst", "Reject", "mark_rejects", "rejected_places"]
 
 _REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # all that a decoder raises on hostile bytes
 _HEAD: Final = ("ts", "boot", "seq", "zone")
@@ -181,6 +181,7 @@ class BurstDecoder:
         rejects: list[Reject],
     ) -> None:
         records: list[Any] | None = None
+        bad_at: set[int | None] = set()
         if len(payload) <= MAX_PAYLOAD:
             try:
                 records = decoder.decode_list(payload) if payload[:1] == b"[" else [decoder.decode(payload)]
@@ -189,12 +190,11 @@ class BurstDecoder:
         if records is None or len(records) > MAX_RECORDS:
             good, bad = judge_payload(payload, decoder.kind, self._catalogue, burst.received_ms)
             records = [decoder.from_record(record) for record in good]
-            # Which records of an array were bad shifts the places of the good ones in no way that matters: places only
-            # have to be the same each time.
+            bad_at = {part.index for part in bad}
             rejects += [_reject(place, device, part.index, part.code, part.detail, part.boot, part.seq) for part in bad]
         taken.records += records
         taken.owner += [place] * len(records)
-        taken.within += range(len(records))
+        taken.within += islice((index for index in count() if index not in bad_at), len(records))
 
     def _rows(
         self,
@@ -250,6 +250,25 @@ def _offsets(payloads: Sequence[bytes]) -> NDArray[np.int64] | None:
         return None
     room = np.fromiter((1 if payload[:1] in _ONE_RECORD else MAX_RECORDS for payload in payloads), np.int64, len(payloads))
     return np.asarray(np.cumsum(room) - room, np.int64)
+
+
+def mark_rejects(rejects: Iterable[Reject]) -> NDArray[np.int64]:
+    """Return which records these are, shape (n,), to be kept for `rejected_places`."""
+    return np.array([reject.payload << 16 | (0 if reject.index is None else reject.index + 1) for reject in rejects], np.int64)
+
+
+def rejected_places(payloads: Sequence[bytes], marks: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places [start, end) of records that were rejected once: starts and ends, ascending, shape (n,).
+
+    They stay rejected for a store that is behind, whatever was mended meanwhile: they come back from quarantine or not at all.
+    """
+    marks = np.unique(marks)
+    payload, index = marks >> 16, (marks & 0xFFFF) - 1
+    offsets = _offsets(payloads)
+    first = payload if offsets is None else offsets[payload]
+    room = np.array([1 if payloads[i][:1] in _ONE_RECORD else MAX_RECORDS for i in payload.tolist()], np.int64)
+    whole = index < 0
+    return np.where(whole, first, first + index), np.where(whole, first + room, first + index + 1)
 
 
 def _wrong_time(ts_ms: int, now_ms: int) -> tuple[str, str]:

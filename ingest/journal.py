@@ -5,21 +5,25 @@ One row of SQLite a burst, WAL mode, `synchronous=FULL`: when `append` returns, 
 Invariants: positions rise by one and are never used twice; a reader sees every position in order or learns of the Gap;
 only the process that claimed the journal last may append. Cursors live with the readers, never here.
 Positions have a hole only where `skip_to` made one.
+After an error of the volume no descriptor is trusted any more: a failed fsync may leave pages that the kernel calls clean
+and the disk never got. The file is opened anew and its log copied into it, whole and forced, before anything is appended.
 
 The protocol `Journal` is the seam for a replicated log; on one machine there is one partition, 0.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from ingest.bursts import StoredBurst, pack_burst, unpack_burst
 from ingest.errors import Fenced, Full, Gap, Unavailable
-from ingest.volume import connect, translated
+from ingest.volume import connect, force_log, translated
 
 __all__ = ["Bounds", "Entry", "Fence", "Journal", "JournalConfig", "SqliteJournal"]
 
@@ -116,11 +120,40 @@ class SqliteJournal:
         self._read_lock = threading.Lock()
         self._grown = threading.Condition()
         self._full = False
+        self._doubtful = False  # whether the volume failed since the file was opened
         with translated(_NAME):
-            self._writer = connect(config.path, page_bytes=_PAGE_BYTES)
-            self._writer.executescript(_SCHEMA)
-            self._reader = connect(config.path)
-            self._measure()
+            self._open()
+
+    def _open(self) -> None:
+        self._writer = connect(self._config.path, page_bytes=_PAGE_BYTES)
+        self._writer.executescript(_SCHEMA)
+        self._reader = connect(self._config.path)
+        self._measure()
+
+    def _open_anew(self) -> None:
+        """Let go of every descriptor, and have what the log holds written and forced once more.
+
+        A burst whose commit failed may have become whole in the log all the same; what is found there afterwards is on disk.
+        """
+        with self._read_lock, translated(_NAME):
+            for connection in (self._writer, self._reader):
+                with suppress(sqlite3.Error):
+                    connection.close()
+            self._open()
+            force_log(self._writer, _NAME)
+        self._doubtful = False
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write alone, and on descriptors that have never failed."""
+        with self._write_lock:
+            try:
+                if self._doubtful:
+                    self._open_anew()
+                yield
+            except Unavailable:
+                self._doubtful = True
+                raise
 
     def _measure(self) -> None:
         first, end, size = self._writer.execute(
@@ -152,7 +185,7 @@ class SqliteJournal:
 
     def append(self, part: int, burst: StoredBurst, burst_id: str, fence: Fence) -> int:
         blob = pack_burst(burst)
-        with self._write_lock:
+        with self._writing():
             with translated(_NAME), self._writer:
                 claimed = self._writer.execute("select epoch from claim where part = ?", (part,)).fetchone()
                 if claimed != (fence.epoch,):
@@ -214,7 +247,7 @@ class SqliteJournal:
         upto = min(upto, self._end)
         while self._first < upto:
             part_end = min(self._first + _TRIM_ROWS, upto)
-            with self._write_lock:
+            with self._writing():
                 self._first = part_end
                 with translated(_NAME), self._writer:
                     gone = self._writer.execute("delete from burst where position < ? returning length(blob)", (part_end,))

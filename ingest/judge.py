@@ -7,36 +7,65 @@ the journal's content up to it, so that deciding again after a crash changes not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.payloads import MAX_RECORDS
 from gateway.topics import Address
 from ingest.bursts import StoredBurst
-from ingest.decode import BurstDecoder, DecodedBurst, Reject
+from ingest.decode import BurstDecoder, DecodedBurst, Reject, mark_rejects, rejected_places
 from ingest.devices import DeviceTable
 from ingest.errors import JournalError
+from ingest.gaps import SessionLosses
 from ingest.journal import Entry
 from ingest.latest import LatestState
+from ingest.own_words import Replayed, is_own, is_session_lost, replayed, statuses
 from ingest.progress import Progress
-from ingest.quarantine import MAX_KEPT_PAYLOAD, Quarantine, QuarantinedRecord
+from ingest.quarantine import Quarantine
+from ingest.rejects import rejected_records, rejected_rows
 from ingest.sequences import Sequences
-from ingest.store.batch import NOT_GIVEN, Rows
+from ingest.store.batch import NOT_GIVEN, RejectedRow, Rows
 
-__all__ = ["Judge", "Judged", "keep_rows"]
+__all__ = ["Judge", "Judged", "Outcome", "keep_rows"]
+
+Outcome = Literal["stored", "duplicate", "refused"]
+
+_REJECTED: Final = ""  # stands for a kind where marks of rejected records are kept beside those of duplicates
+_SESSIONS: Final = "sessions"
+# Places of replayed records: where those of a burst seldom reach, so that a replayed record without a number does not get
+# the instant of another one that the same device sent within that millisecond.
+_REPLAY_PLACE: Final = 500_000
+_REPLAY_SLOTS: Final = 999
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Judged:
-    """What a run of bursts came to: their new rows, which (device, boot) sent any, and what to tell whom."""
+    """What a run of bursts came to.
 
-    bursts: list[DecodedBurst]
-    senders: frozenset[tuple[int, int]]
-    errors: list[tuple[int, Reject]]
-    messages: int
-    rows: int
+    Attributes
+    ----------
+    bursts : list
+        With their new rows only.
+    senders : set
+        (device, boot) of which records came, also known ones: these wait for `stored`.
+    errors : list
+        (device, reject) to be told.
+    messages, rows : int
+        Telemetry messages decided about, and new rows in them.
+    outcomes : dict
+        Position of a replayed record in the journal to what came of it.
+    """
+
+    bursts: list[DecodedBurst] = field(default_factory=list)
+    senders: set[tuple[int, int]] = field(default_factory=set)
+    errors: list[tuple[int, Reject]] = field(default_factory=list)
+    messages: int = 0
+    rows: int = 0
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
 class Judge:
@@ -57,8 +86,11 @@ class Judge:
         self._quarantine = quarantine
         self._latest = latest
         self._progress = progress
-        self._duplicates: dict[tuple[int, str], NDArray[np.int64]] = {}
+        self._marks: dict[tuple[int, str], NDArray[np.int64]] = {}
+        self.sessions = SessionLosses()
         self.position = progress.position()
+        if kept := progress.note(_SESSIONS):
+            self.sessions.load(kept)
         for address, state in progress.states():
             if (index := devices.index(address)) is not None:
                 sequences.restore(index, state)
@@ -73,83 +105,142 @@ class Judge:
         Full, Unavailable
             It failed at the first of them already; nothing was decided.
         """
-        bursts: list[DecodedBurst] = []
-        senders: set[tuple[int, int]] = set()
-        errors: list[tuple[int, Reject]] = []
-        messages = rows = 0
+        judged = Judged()
         for entry in entries:
-            decoded = self._decoder.decode(entry.position, entry.burst)
-            if decoded.rejects:
-                try:
-                    self._keep(entry.burst, decoded)
-                except JournalError:
-                    if not bursts:
-                        raise
-                    break
-                senders |= {
-                    (r.device, r.boot) for r in decoded.rejects if r.device is not None and NOT_GIVEN not in (r.boot, r.seq)
-                }
-                errors += [(reject.device, reject) for reject in decoded.rejects if reject.device is not None]
-            for part in decoded.rows:
-                senders |= _senders(part)  # also of records sent again: their device has not heard that they are stored
-            kept = tuple(self._new_rows(entry.position, part) for part in decoded.rows)
-            decoded = replace(decoded, rows=tuple(part for part in kept if len(part)))
-            self._latest.update(decoded.rows)
-            rows += sum(map(len, decoded.rows))
-            bursts.append(decoded)
-            messages += len(entry.burst.payloads)
+            try:
+                if is_own(entry.burst):
+                    self._judge_own(entry, judged)
+                else:
+                    self._judge_telemetry(entry, judged)
+            except JournalError:
+                if not judged.bursts:
+                    raise
+                break
             self.position = entry.position
-        return Judged(bursts, frozenset(senders), errors, messages, rows)
+        return judged
 
-    def _new_rows(self, position: int, rows: Rows) -> Rows:
-        new = self._sequences.take(rows)
-        if new.all():
-            return rows
-        self._duplicates[position, rows.kind] = rows.place[~new]
-        return keep_rows(rows, new)
+    def _judge_telemetry(self, entry: Entry, judged: Judged) -> None:
+        decoded = self._decoder.decode(entry.position, entry.burst)
+        if decoded.rejects:
+            self._keep(entry.position, entry.burst, decoded.rejects)
+            judged.senders |= _numbered(decoded.rejects)
+            judged.errors += [(reject.device, reject) for reject in decoded.rejects if reject.device is not None]
+        self.sessions.heard_ms = entry.burst.received_ms
+        self._take(decoded, judged, replay=False)
+        judged.messages += len(entry.burst.payloads)
 
-    def _keep(self, burst: StoredBurst, decoded: DecodedBurst) -> None:
+    def _judge_own(self, entry: Entry, judged: Judged) -> None:
+        again = replayed(entry.burst)
+        if again is not None:
+            judged.outcomes[entry.position] = self._judge_replayed(entry.position, again, judged)
+            return
+        if is_session_lost(entry.burst):
+            self.sessions.add(entry.burst.received_ms)
+        self._hear(entry.burst)
+        judged.bursts.append(DecodedBurst(entry.position, entry.burst.received_ms, (), ()))
+
+    def _judge_replayed(self, position: int, again: Replayed, judged: Judged) -> Outcome:
+        decoded = self._decode_replayed(position, again)
+        if decoded.rejects and not decoded.rows:
+            first = decoded.rejects[0]
+            self._quarantine.refuse_again(again.id, again.attempt, first.code, first.detail)
+            self._note(position, decoded.rejects, again.burst.received_ms)
+        else:
+            if decoded.rejects:
+                self._keep(position, again.burst, decoded.rejects)
+            self._quarantine.settle(again.id)
+        judged.senders |= _numbered(decoded.rejects)
+        rows = judged.rows
+        refused = not decoded.rows and bool(decoded.rejects)
+        self._take(decoded, judged, replay=True)
+        return "refused" if refused else "stored" if judged.rows > rows else "duplicate"
+
+    def _decode_replayed(self, position: int, again: Replayed) -> DecodedBurst:
+        decoded = self._decoder.decode(position, again.burst)
+        first = _REPLAY_PLACE + again.id % _REPLAY_SLOTS * MAX_RECORDS
+        return replace(decoded, rows=tuple(replace(rows, place=first + rows.place) for rows in decoded.rows))
+
+    def _hear(self, burst: StoredBurst) -> None:
+        """Take in how far devices' numbers reach: the end of the boot before first, for `oldest` may lie behind it."""
+        for address, status in statuses(burst):
+            index = self._devices.index(address)
+            if index is None:
+                continue
+            if status.last is not None:
+                self._sequences.end_boot(index, status.last.boot, status.last.seq, burst.received_ms)
+            if status.boot is not None:
+                self._sequences.note_boot(index, status.boot)
+            if status.oldest is not None:
+                self._sequences.give_up(index, status.oldest.boot, status.oldest.seq, burst.received_ms)
+
+    def _take(self, decoded: DecodedBurst, judged: Judged, *, replay: bool) -> None:
+        """Leave out what is known already; the rest is new and perhaps the latest."""
+        new_of = self._sequences.take_held if replay else self._sequences.take
+        kept = []
+        for rows in decoded.rows:
+            judged.senders |= _senders(rows)  # also of records sent again: their device has not heard that they are stored
+            new = new_of(rows, decoded.received_ms)
+            if not new.all():
+                self._marks[decoded.position, rows.kind] = rows.place[~new]
+                rows = keep_rows(rows, new)
+            if len(rows):
+                kept.append(rows)
+        self._latest.update(kept)
+        judged.rows += sum(map(len, kept))
+        judged.bursts.append(replace(decoded, rows=tuple(kept)))
+
+    def _keep(self, position: int, burst: StoredBurst, rejects: Sequence[Reject]) -> None:
         # First on the disk, for that can fail; noting the numbers can not.
-        self._quarantine.keep(decoded.position, [(r.payload, self._record(burst, r)) for r in decoded.rejects])
-        for reject in decoded.rejects:
+        self._quarantine.keep(position, rejected_records(burst, rejects, self._devices))
+        self._note(position, rejects, burst.received_ms)
+
+    def _note(self, position: int, rejects: Sequence[Reject], at_ms: int) -> None:
+        self._marks[position, _REJECTED] = mark_rejects(rejects)
+        for reject in rejects:
             if reject.device is not None and reject.boot != NOT_GIVEN and reject.seq != NOT_GIVEN:
                 # A numbered record in quarantine has arrived: it is no gap, and the device may forget it.
-                self._sequences.take_one(reject.device, reject.boot, reject.seq)
+                self._sequences.hold(reject.device, reject.boot, reject.seq, at_ms)
 
-    def _record(self, burst: StoredBurst, reject: Reject) -> QuarantinedRecord:
-        topic, payload = burst.topics[reject.payload], burst.payloads[reject.payload]
-        address = self._devices.address(reject.device) if reject.device is not None else None
-        return QuarantinedRecord(
-            id=0,
-            at_ms=burst.received_ms,
-            topic=topic,
-            site=address.site if address else None,
-            device=address.device if address else None,
-            reason=reject.code,
-            detail=reject.detail,
-            record=reject.index,
-            boot=None if reject.boot == NOT_GIVEN else reject.boot,
-            seq=None if reject.seq == NOT_GIVEN else reject.seq,
-            size=len(payload),
-            payload=payload[:MAX_KEPT_PAYLOAD],
-        )
+    def keep_refused(self, store: str, bursts: Sequence[DecodedBurst], kind: str, refused: Sequence[RejectedRow]) -> None:
+        """Put rows that a store can never take into quarantine; safe beside `judge`.
+
+        Raises
+        ------
+        Full, Unavailable
+            The quarantine's volume fails; what it holds already is kept once all the same.
+        """
+        for position, number, record in rejected_rows(store, bursts, kind, refused, self._devices):
+            self._quarantine.keep(position, [(number, record)])
 
     def decode_again(self, entries: Iterable[Entry]) -> list[DecodedBurst]:
         """Decode entries that were decided about before, for a store that is behind; safe beside `judge`."""
-        bursts = []
-        for entry in entries:
-            decoded = self._decoder.decode(entry.position, entry.burst)
-            rows = []
-            for part in decoded.rows:
-                places = self._places_of_duplicates(entry.position, part.kind)
-                rows.append(part if places is None else keep_rows(part, ~np.isin(part.place, places)))
-            bursts.append(replace(decoded, rows=tuple(part for part in rows if len(part))))
-        return bursts
+        return [self._decode_again(entry) for entry in entries]
 
-    def _places_of_duplicates(self, position: int, kind: str) -> NDArray[np.int64] | None:
+    def _decode_again(self, entry: Entry) -> DecodedBurst:
+        position, burst = entry.position, entry.burst
+        again = replayed(burst) if is_own(burst) else None
+        if again is not None:
+            decoded = self._decode_replayed(position, again)
+        elif is_own(burst):
+            return DecodedBurst(position, burst.received_ms, (), ())
+        else:
+            decoded = self._decoder.decode(position, burst)
+        marks = self._marks_of(position, _REJECTED)
+        kept = []
+        for rows in decoded.rows:
+            if marks is not None:
+                first = 0 if again is None else _REPLAY_PLACE + again.id % _REPLAY_SLOTS * MAX_RECORDS
+                starts, ends = rejected_places(burst.payloads, marks)
+                at = np.searchsorted(starts, rows.place - first, "right") - 1
+                rows = keep_rows(rows, (at < 0) | (rows.place - first >= ends[at]))
+            places = self._marks_of(position, rows.kind)
+            kept.append(rows if places is None else keep_rows(rows, ~np.isin(rows.place, places)))
+        return replace(decoded, rows=tuple(rows for rows in kept if len(rows)))
+
+    def _marks_of(self, position: int, kind: str) -> NDArray[np.int64] | None:
         # Memory first: a checkpoint made meanwhile takes them from here only when it has them on the disk.
-        places = self._duplicates.get((position, kind))
-        return places if places is not None else self._progress.duplicates(position, position + 1).get((position, kind))
+        marks = self._marks.get((position, kind))
+        return marks if marks is not None else self._progress.duplicates(position, position + 1).get((position, kind))
 
     def checkpoint(self, forget_below: int) -> int:
         """Make what was decided durable and return its position; `forget_below` is the slowest reader's next position.
@@ -159,22 +250,26 @@ class Judge:
         Full, Unavailable
             It could not be kept; the next one takes everything in.
         """
-        duplicates = dict(self._duplicates)
+        marks = dict(self._marks)
         changed = self._sequences.take_changed()
         states = [(self._devices.address(index), state) for index, state in changed]
         try:
-            self._progress.save(self.position, states, duplicates, forget_below)
+            self._progress.save(self.position, states, marks, forget_below, {_SESSIONS: self.sessions.dump()})
         except JournalError:
             self._sequences.mark_changed(index for index, _ in changed)
             raise
-        for key in duplicates:
-            del self._duplicates[key]
+        for key in marks:
+            del self._marks[key]
         return self.position
 
     def positions(self, senders: Iterable[tuple[int, int]]) -> list[tuple[Address, int, int]]:
         """Return (address, boot, seq) up to which each of these boots is on disk without a hole."""
         found = ((device, boot, self._sequences.contiguous(device, boot)) for device, boot in sorted(senders))
         return [(self._devices.address(device), boot, seq) for device, boot, seq in found if seq >= 0]
+
+
+def _numbered(rejects: Iterable[Reject]) -> set[tuple[int, int]]:
+    return {(r.device, r.boot) for r in rejects if r.device is not None and NOT_GIVEN not in (r.boot, r.seq)}
 
 
 def _senders(rows: Rows) -> set[tuple[int, int]]:

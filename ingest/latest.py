@@ -90,25 +90,34 @@ class LatestState:
             values, times = self._values[row].tolist(), self._ts_ms[row].tolist()
         return {name: (values[j], times[j]) for name, j in self._columns.items() if times[j] != _NEVER}
 
-    def gather(self, keys: Sequence[tuple[str, str, int]], quantity: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the newest values and times of one quantity for many zones.
+    def table(
+        self, keys: Sequence[tuple[str, str, int]], quantities: Sequence[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the newest values and times of some quantities of many zones, all as of one moment.
 
         Parameters
         ----------
         keys : sequence of (site, device, zone), length n
+        quantities : sequence of names, length m
 
         Returns
         -------
-        values : ndarray, shape (n,)
-            In the quantity's unit; NaN where never measured.
-        ts_ms : ndarray of int64, shape (n,)
+        values : ndarray, shape (n, m)
+            In each quantity's unit; NaN where never measured.
+        ts_ms : ndarray of int64, shape (n, m)
             Time of measurement [ms since the Unix epoch]; -1 where never measured.
         """
-        j = self._columns[quantity]
+        columns = np.array([self._columns[name] for name in quantities], np.int64)
+        values = np.full((len(keys), len(columns)), np.nan)
+        times = np.full((len(keys), len(columns)), _NEVER, np.int64)
         with self._lock:
             rows = np.fromiter((self._find(*key) for key in keys), np.int64, len(keys))
             known = rows >= 0
-            values = np.full(len(keys), np.nan)
-            times = np.full(len(keys), _NEVER, np.int64)
-            values[known], times[known] = self._values[rows[known], j], self._ts_ms[rows[known], j]
+            cells = np.ix_(rows[known], columns)
+            values[known], times[known] = self._values[cells], self._ts_ms[cells]
         return values, times
+
+    def gather(self, keys: Sequence[tuple[str, str, int]], quantity: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the newest values and times of one quantity of many zones, each of shape (n,); see `table`."""
+        values, times = self.table(keys, [quantity])
+        return values[:, 0], times[:, 0]

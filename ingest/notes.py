@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway.clock import Clock
@@ -98,7 +97,6 @@ class Notes:
 
 def _event(rows: Rows, i: int, devices: DeviceTable) -> Mapping[str, Any]:
     site, device = devices.names(int(rows.device[i]))
-    at = datetime.fromtimestamp(int(rows.ts_ms[i]) / 1000, UTC)
     values = {name: float(column[i]) for name, column in rows.values.items() if column[i] == column[i]}
     zone = f"{site}:{device}:{rows.zone[i]}"
-    return {"zone": zone, "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), "values": values}
+    return {"zone": zone, "at_ms": int(rows.ts_ms[i]), "values": values}

@@ -2,6 +2,7 @@
 """The way of a measurement, from the link to the stores.
 
     link ── receive ──> journal (fsync) ──> PUBACK
+    announcements ─────────┤
                            └── judge ──> tail ──> one writer a store (own cursor)
                                  └── latest, quarantine, `stored` and `error` to the devices, live feed
 
@@ -23,11 +24,14 @@ from typing import Self
 
 from gateway.clock import Clock
 from gateway.link import Link
+from ingest.announcements import Announcements
 from ingest.bursts import StoredBurst
 from ingest.errors import Full, Gap, JournalError, Unavailable
+from ingest.gaps import SessionLosses
 from ingest.journal import Entry, Fence, SqliteJournal
 from ingest.judge import Judge, Judged
 from ingest.notes import Notes
+from ingest.own_words import session_lost_burst
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
 from ingest.writer import StoreWriter, WriterConfig
@@ -110,6 +114,12 @@ class Ingest:
         self.counters = IngestCounters()
         self._fence: Fence | None = None
         self._owner = uuid.uuid4().hex
+        self._appending = asyncio.Lock()
+        self._appended = 0
+        self._end = 0
+        self._sessions_lost = 0
+        self._expects_session = judge.position > 0
+        self.announcements = Announcements(self._put, judge, clock)
         self._pending: deque[Entry] = deque()
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
@@ -130,6 +140,7 @@ class Ingest:
         furthest = max([self._judge.position, *(writer.cursor for writer in self.writers)])
         self._journal.skip_to(furthest + 1)
         self._fence = self._journal.claim(_PART, self._owner)
+        self._end = self._journal.bounds(_PART).end
         await self._group.__aenter__()
         self._finite = [
             self._group.create_task(self._receive(), name="ingest receive"),
@@ -139,6 +150,8 @@ class Ingest:
         self._endless = [
             self._group.create_task(self._keep_checkpoints(), name="ingest checkpoint"),
             self._group.create_task(self._notes.run(), name="ingest notes"),
+            self._group.create_task(self.announcements.run(), name="ingest announcements"),
+            self._group.create_task(self._watch_session(), name="ingest session"),
         ]
         return self
 
@@ -160,7 +173,7 @@ class Ingest:
                 self._decisions.shutdown()
         if kind is None:
             try:
-                self._judge.checkpoint(self._slowest())
+                self._judge.checkpoint(min(self._slowest(), self._journal.bounds(_PART).first))
             except (Full, Unavailable) as exc_:
                 self._note_failure("checkpoint", exc_)
 
@@ -177,6 +190,11 @@ class Ingest:
             logger.warning("stopped before everything was stored; the journal has the rest", extra={"action": "drain_cut"})
 
     @property
+    def sessions(self) -> SessionLosses:
+        """The times in which the broker may have lost what it had acknowledged."""
+        return self._judge.sessions
+
+    @property
     def problems(self) -> dict[str, str]:
         """What is in the way, by part; empty when all is well."""
         found = {}
@@ -189,16 +207,13 @@ class Ingest:
         return found
 
     async def _receive(self) -> None:
-        loop = asyncio.get_running_loop()
         async for burst in self._link.bursts():
+            await self._note_lost_session()  # before what came after it
             stored = StoredBurst(self._clock.now_ms(), burst.topics, burst.payloads)
-            position = await self._append(loop, stored)
+            await self._put(stored)
             self._link.acknowledge(burst)
             self.counters.bursts += 1
             self.counters.messages += len(burst.payloads)
-            self._pending.append(Entry(position, stored))
-            self._pending_bytes += sum(map(len, burst.payloads))
-            self._arrived.set()
             if len(burst.payloads) > self._config.gather_messages:
                 await self._sleep(self._config.gather_s)
             while self._pending_bytes > self._config.pending_bytes:
@@ -207,16 +222,63 @@ class Ingest:
         self._received_all.set()
         self._arrived.set()
 
-    async def _append(self, loop: asyncio.AbstractEventLoop, stored: StoredBurst) -> int:
+    async def _watch_session(self) -> None:
+        """Note a lost session also while nothing comes."""
+        while True:
+            await self._sleep(1.0)
+            if self._link.connected:
+                await self._note_lost_session()
+
+    async def _note_lost_session(self) -> None:
+        """Say in the journal that the broker had forgotten our session, and with it what was queued for us."""
+        lost = self._link.counters.sessions_lost
+        between = self._expects_session and not self._link.session_present and self._link.counters.connections == 1
+        self._expects_session = False
+        if between or lost > self._sessions_lost:
+            self._sessions_lost = lost
+            await self._put(session_lost_burst(self._clock.now_ms()))
+
+    async def _put(self, stored: StoredBurst, burst_id: str | None = None, *, patient: bool = True) -> tuple[int, bool]:
+        """Append, and have it decided about in its turn; return its position, and whether it is new there."""
+        async with self._appending:
+            position = await self._append(stored, burst_id, patient=patient)
+            fresh = position >= self._end
+            if position > self._end:
+                await self._queue_unheard(position)
+            if fresh:
+                self._queue(Entry(position, stored))
+        return position, fresh
+
+    def _queue(self, entry: Entry) -> None:
+        self._end = entry.position + 1
+        self._pending.append(entry)
+        self._pending_bytes += sum(map(len, entry.burst.payloads))
+        self._arrived.set()
+
+    async def _queue_unheard(self, end: int) -> None:
+        """Take in what the journal kept although it said that it could not, and that nobody sent again."""
+        loop = asyncio.get_running_loop()
+        while self._end < end:
+            entries = await loop.run_in_executor(self._commits, self._journal.read_from, _PART, self._end, _READ_BYTES, 0.0)
+            for entry in entries:
+                if entry.position < end:
+                    self._queue(entry)
+
+    async def _append(self, stored: StoredBurst, burst_id: str | None, *, patient: bool) -> int:
         """Append until it is done: while the journal does not take, nothing is acknowledged and nothing read."""
         assert self._fence is not None
-        burst_id = f"{self._owner}-{self.counters.bursts}"
+        loop = asyncio.get_running_loop()
+        if burst_id is None:
+            burst_id = f"{self._owner}-{self._appended}"
+            self._appended += 1
         while True:
             try:
                 position = await loop.run_in_executor(self._commits, self._journal.append, _PART, stored, burst_id, self._fence)
             except (Full, Unavailable) as exc:
                 self.counters.journal_failures += 1
                 self._note_failure("journal", exc)
+                if not patient:
+                    raise
                 await self._sleep(self._config.retry_s)
             else:
                 self._note_success("journal")
@@ -302,6 +364,7 @@ class Ingest:
         self.counters.rows += judged.rows
         self.counters.rejected += sum(len(burst.rejects) for burst in judged.bursts)
         self._notes.add(judged)
+        self.announcements.settle(judged)
 
     async def _keep_checkpoints(self) -> None:
         loop = asyncio.get_running_loop()
@@ -309,8 +372,10 @@ class Ingest:
         while True:
             await self._sleep(self._config.checkpoint_s)
             slowest = self._slowest()
+            # A store may be put back to where the journal begins: what was found out about that is needed as long.
+            needed = min(slowest, self._journal.bounds(_PART).first)
             try:
-                checkpoint = await loop.run_in_executor(self._decisions, self._judge.checkpoint, slowest)
+                checkpoint = await loop.run_in_executor(self._decisions, self._judge.checkpoint, needed)
             except (Full, Unavailable) as exc:
                 self._note_failure("checkpoint", exc)
                 continue
@@ -321,7 +386,8 @@ class Ingest:
                 safe = history.popleft()[1]
             if safe is not None:
                 try:
-                    await loop.run_in_executor(self._commits, self._journal.trim, _PART, safe)
+                    # Never past a store that was put back since.
+                    await loop.run_in_executor(self._commits, self._journal.trim, _PART, min(safe, self._slowest()))
                 except (Full, Unavailable) as exc:
                     self._note_failure("trim", exc)
                 else:

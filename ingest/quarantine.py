@@ -2,25 +2,27 @@
 """Quarantine: records that did not fit, kept with the reason, oldest first out.
 
 Invariants: what is rejected is kept before the burst counts as decoded; the same record is kept once however often its
-burst is decoded; the size stays under its bound, and what was dropped for it is counted.
+burst is decoded; the size stays under its bound, and what was dropped for it is counted. A record leaves by a replay that
+is taken, by being discarded, or as the oldest; never by a replay that is refused again.
 """
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Collection, Iterable
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ingest.volume import connect, translated
+from gateway.payloads import MAX_PAYLOAD
+from ingest.volume import SqliteFile
 
 __all__ = ["MAX_KEPT_PAYLOAD", "Quarantine", "QuarantineConfig", "QuarantinedRecord"]
 
-MAX_KEPT_PAYLOAD: Final = 4096  # of a larger payload only the beginning is kept [bytes]
+MAX_KEPT_PAYLOAD: Final = 4096  # of a payload over the contract's limit only the beginning is kept [bytes]
 _OVERHEAD: Final = 700  # an entry's size besides its payload and topic: its detail, names and numbers, at most [bytes]
-_COLUMNS: Final = "id, at_ms, topic, site, device, reason, detail, record, boot, seq, size, payload"
+_COLUMNS: Final = "id, at_ms, topic, site, device, reason, detail, record, boot, seq, size, payload, replays"
 _NAME: Final = "quarantine"
 _SCHEMA: Final = """
 create table if not exists record (
@@ -38,13 +40,14 @@ create table if not exists record (
     seq      integer,
     size     integer not null,
     payload  blob not null,
+    replays  integer not null default 0,
     unique (position, payload_place, record)
 ) strict;
 create table if not exists total (
     name  text primary key,
     value integer not null
 ) strict;
-insert or ignore into total values ('kept', 0), ('dropped', 0), ('bytes', 0);
+insert or ignore into total values ('kept', 0), ('dropped', 0), ('bytes', 0), ('replayed', 0), ('discarded', 0);
 """
 
 
@@ -67,7 +70,11 @@ class QuarantinedRecord:
     reason, detail : str
         The contract's error code, and what was wrong.
     payload : bytes
-        The payload it came in, at most its first 4 KiB; `size` is that of the whole.
+        The payload, or of an array the one record; of a payload over the contract's limit its first 4 KiB.
+    size : int
+        How long that was when it came. [bytes]
+    replays : int
+        How often it was replayed and refused again.
     """
 
     id: int
@@ -82,6 +89,12 @@ class QuarantinedRecord:
     seq: int | None
     size: int
     payload: bytes
+    replays: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is kept, so that it can be replayed."""
+        return len(self.payload) == self.size
 
 
 class Quarantine:
@@ -89,24 +102,29 @@ class Quarantine:
 
     def __init__(self, config: QuarantineConfig) -> None:
         self._config = config
-        self._lock = threading.Lock()
-        with translated(_NAME):
-            self._db = connect(config.path)
-            self._db.executescript(_SCHEMA)
+        self._file = SqliteFile(config.path, _NAME, _SCHEMA)
+        with self._file.use():
+            columns = {name for _, name, *_ in self._db.execute("pragma table_info(record)")}
+            if "replays" not in columns:  # a file of before records could be replayed
+                self._db.execute("alter table record add column replays integer not null default 0")
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._file.db
 
     def keep(self, position: int, records: Iterable[tuple[int, QuarantinedRecord]]) -> None:
         """Keep the rejected records of the burst at `position`; each with the number of its payload in the burst.
 
         Raises Full or Unavailable, and has then kept nothing of it.
         """
-        with self._lock, translated(_NAME), self._db:
+        with self._file.use(), self._db:
             added = size = 0
             for place, r in records:
-                kept = r.payload[:MAX_KEPT_PAYLOAD]
+                kept = r.payload if r.size <= MAX_PAYLOAD else r.payload[:MAX_KEPT_PAYLOAD]
                 number = -1 if r.record is None else r.record
                 head = (position, place, number, r.at_ms, r.topic, r.site, r.device, r.reason, r.detail[:500])
                 done = self._db.execute(
-                    "insert or ignore into record values (null, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "insert or ignore into record values (null, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                     (*head, r.boot, r.seq, r.size, kept),
                 )
                 added += done.rowcount
@@ -116,20 +134,62 @@ class Quarantine:
 
     def _shrink(self) -> None:
         while self._totals()["bytes"] > self._config.max_bytes:
-            oldest = "select id from record order by id limit 100"
-            gone = self._db.execute(
-                f"delete from record where id in ({oldest}) returning length(payload) + length(topic)"  # noqa: S608 - ours
-            ).fetchall()
-            if not gone:
+            dropped = self._delete("id in (select id from record order by id limit 100)", {})
+            if not dropped:
                 return
-            self._count(dropped=len(gone), bytes=-sum(length + _OVERHEAD for (length,) in gone))
+            self._count(dropped=dropped)
+
+    def _delete(self, where: str, values: dict[str, object]) -> int:
+        gone = self._db.execute(
+            f"delete from record where {where} returning length(payload) + length(topic)",  # noqa: S608 - ours
+            values,
+        ).fetchall()
+        self._count(bytes=-sum(length + _OVERHEAD for (length,) in gone))
+        return len(gone)
+
+    def settle(self, record_id: int) -> None:
+        """Let a record go that was replayed and taken; one that is not there any more is passed over."""
+        with self._file.use(), self._db:
+            self._count(replayed=self._delete("id = :id", {"id": record_id}))
+
+    def refuse_again(self, record_id: int, attempt: int, reason: str, detail: str) -> None:
+        """Keep what was wrong this time with a record that was replayed for the `attempt`-th time, counted from 0."""
+        with self._file.use(), self._db:
+            self._db.execute(
+                "update record set reason = ?, detail = ?, replays = ? where id = ? and replays <= ?",
+                (reason, detail[:500], attempt + 1, record_id, attempt),
+            )
+
+    def discard(self, record_id: int) -> bool:
+        """Throw one record away; tell whether it was there."""
+        with self._file.use(), self._db:
+            gone = self._delete("id = :id", {"id": record_id})
+            self._count(discarded=gone)
+        return bool(gone)
+
+    def discard_all(
+        self,
+        *,
+        limit: int,
+        reason: str | None = None,
+        site: str | None = None,
+        device: str | None = None,
+        sites: Collection[str] | None = None,
+    ) -> int:
+        """Throw the oldest records of a reason, site, device and of `sites` (see `list`) away; return how many."""
+        where, values = _where(reason, site, device, sites=sites)
+        with self._file.use(), self._db:
+            chosen = f"select id from record {where} order by id limit :limit"  # noqa: S608 - names are ours
+            gone = self._delete(f"id in ({chosen})", {**values, "limit": limit})
+            self._count(discarded=gone)
+        return gone
 
     def _count(self, **changes: int) -> None:
         self._db.executemany("update total set value = value + ? where name = ?", [(v, k) for k, v in changes.items()])
 
     def totals(self) -> dict[str, int]:
-        """Return how many were ever `kept`, how many of them were `dropped` for the bound, and the `bytes` held."""
-        with self._lock, translated(_NAME):
+        """Return how many were ever `kept`, `dropped` for the bound, `replayed` and `discarded`, and the `bytes` held."""
+        with self._file.use():
             return self._totals()
 
     def _totals(self) -> dict[str, int]:
@@ -152,31 +212,58 @@ class Quarantine:
         sites : collection of str or None
             Only of these sites; None asks for all, also what names none.
         """
-        wanted = {"reason": reason, "site": site, "device": device}
-        clauses = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
-        clauses += ["id < :after"] if after is not None else []
-        clauses += ["site in (select value from json_each(:sites))"] if sites is not None else []
-        among = None if sites is None else json.dumps(list(sites))
-        where = f"where {' and '.join(clauses)}" if clauses else ""
+        where, values = _where(reason, site, device, ["id < :after"] if after is not None else [], sites)
         query = f"select {_COLUMNS} from record {where} order by id desc limit :limit"  # noqa: S608 - names are ours
-        with self._lock, translated(_NAME):
-            rows = self._db.execute(query, {**wanted, "after": after, "sites": among, "limit": limit + 1}).fetchall()
+        with self._file.use():
+            rows = self._db.execute(query, {**values, "after": after, "limit": limit + 1}).fetchall()
         items = [_record(row) for row in rows[:limit]]
         return items, items[-1].id if len(rows) > limit else None
 
+    def oldest(
+        self,
+        *,
+        limit: int,
+        after: int = 0,
+        reason: str | None = None,
+        site: str | None = None,
+        device: str | None = None,
+        sites: Collection[str] | None = None,
+    ) -> Sequence[QuarantinedRecord]:
+        """Return the oldest records with an id above `after`, oldest first. `sites` as in `list`."""
+        where, values = _where(reason, site, device, ["id > :after"], sites)
+        query = f"select {_COLUMNS} from record {where} order by id limit :limit"  # noqa: S608 - names are ours
+        with self._file.use():
+            rows = self._db.execute(query, {**values, "after": after, "limit": limit}).fetchall()
+        return [_record(row) for row in rows]
+
     def get(self, record_id: int) -> QuarantinedRecord | None:
         """Return one record, or None."""
-        with self._lock, translated(_NAME):
+        with self._file.use():
             row = self._db.execute(f"select {_COLUMNS} from record where id = ?", (record_id,)).fetchone()  # noqa: S608
         return _record(row) if row else None
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
+
+
+def _where(
+    reason: str | None,
+    site: str | None,
+    device: str | None,
+    also: Iterable[str] = (),
+    sites: Collection[str] | None = None,
+) -> tuple[str, dict[str, object]]:
+    wanted = {"reason": reason, "site": site, "device": device}
+    clauses = [*also, *(f"{column} = :{column}" for column, value in wanted.items() if value is not None)]
+    values: dict[str, object] = dict(wanted)
+    if sites is not None:
+        clauses.append("site in (select value from json_each(:sites))")
+        values["sites"] = json.dumps(list(sites))
+    return f"where {' and '.join(clauses)}" if clauses else "", values
 
 
 def _record(
-    row: tuple[int, int, str, str | None, str | None, str, str, int, int | None, int | None, int, bytes],
+    row: tuple[int, int, str, str | None, str | None, str, str, int, int | None, int | None, int, bytes, int],
 ) -> QuarantinedRecord:
     return QuarantinedRecord(*row[:7], None if row[7] < 0 else row[7], *row[8:])

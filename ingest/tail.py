@@ -14,16 +14,18 @@ from typing import Final
 
 from ingest.decode import DecodedBurst
 
-__all__ = ["MAX_TAIL_ROWS", "DecodedTail"]
+__all__ = ["MAX_TAIL_BURSTS", "MAX_TAIL_ROWS", "DecodedTail"]
 
-MAX_TAIL_ROWS: Final = 500_000  # rows held; about 100 bytes a row
+MAX_TAIL_ROWS: Final = 150_000  # rows held; about 100 bytes a row
+MAX_TAIL_BURSTS: Final = 4_000  # bursts held; about 4 KiB each, however few rows are in it
 
 
 class DecodedTail:
     """A bounded window of decoded bursts. Thread-safe: one appends, any number read."""
 
-    def __init__(self, start: int, max_rows: int = MAX_TAIL_ROWS) -> None:
+    def __init__(self, start: int, max_rows: int = MAX_TAIL_ROWS, max_bursts: int = MAX_TAIL_BURSTS) -> None:
         self._max_rows = max_rows
+        self._max_bursts = max_bursts
         self._changed = threading.Condition()
         self._bursts: deque[DecodedBurst] = deque()
         self._rows = 0
@@ -41,7 +43,7 @@ class DecodedTail:
         return self._closed
 
     def append(self, bursts: list[DecodedBurst]) -> None:
-        """Add the next bursts and let the oldest go past the bound; behind a hole in the journal begin anew."""
+        """Add the next bursts and let the oldest go past the bounds; behind a hole in the journal begin anew."""
         with self._changed:
             for burst in bursts:
                 if burst.position != self._end:
@@ -50,7 +52,7 @@ class DecodedTail:
                 self._bursts.append(burst)
                 self._rows += _count(burst)
                 self._end = burst.position + 1
-            while self._rows > self._max_rows and len(self._bursts) > 1:
+            while (self._rows > self._max_rows or len(self._bursts) > self._max_bursts) and len(self._bursts) > 1:
                 self._rows -= _count(self._bursts.popleft())
             self._changed.notify_all()
 

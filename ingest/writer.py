@@ -2,7 +2,8 @@
 """Bring the decoded rows to one store, at its own pace, from its own cursor.
 
 Invariants: the store gets every position in order, once each by its cursor; what it cannot take now is tried again with
-growing, jittered waits and is never dropped; what it can never take is counted. Trouble here stays here.
+growing, jittered waits and is never dropped; what it can never take goes to quarantine. Trouble here stays here.
+A store whose word is not its disk may have died with what it had taken: it is given again all that the journal holds.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,12 +25,12 @@ from ingest.decode import DecodedBurst
 from ingest.errors import Full, Gap, Unavailable
 from ingest.journal import SqliteJournal
 from ingest.judge import Judge
-from ingest.store.batch import Batch, Rows
+from ingest.store.batch import Batch, RejectedRow, Rows
 from ingest.store.errors import StoreError, StoreUnavailable
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
 
-__all__ = ["StoreWriter", "WriterConfig", "join_rows"]
+__all__ = ["Forgetful", "StoreWriter", "WriterConfig", "join_rows"]
 
 logger = logging.getLogger(__name__)
 _READ_BYTES: Final = 4 * 1024**2  # of the journal at once, by a store that is behind
@@ -55,6 +57,14 @@ class WriterConfig:
     backoff_min_s: float = 0.2
     backoff_max_s: float = 30.0
     refused_s: float = 30.0
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A store that may answer before its disk has the rows; what is written to it twice stands there once."""
+
+    def put_back(self, upto: int) -> None:
+        """Move the cursor back to `upto` if it is beyond; raises StoreUnavailable, and has then not moved it."""
 
 
 class StoreWriter:
@@ -97,6 +107,7 @@ class StoreWriter:
         self._tail.close()
 
     def _work(self) -> None:
+        self._put_back()  # it may have died while nobody looked
         waited_since = time.monotonic()
         while not self._stopping.is_set():
             bursts = self._next(self._config.batch_s)
@@ -112,7 +123,7 @@ class StoreWriter:
             if newest and waiting < self._config.batch_rows and now - waited_since < self._config.batch_s:
                 self._stopping.wait(self._config.batch_s - (now - waited_since))
                 continue
-            self._write(Batch(join_rows(bursts), bursts[-1].position))
+            self._write(Batch(join_rows(bursts), bursts[-1].position), bursts)
             waited_since = time.monotonic()
 
     def _next(self, wait: float) -> list[DecodedBurst]:
@@ -138,20 +149,55 @@ class StoreWriter:
             self.cursor = exc.first - 1
             return []
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: Batch, bursts: list[DecodedBurst]) -> None:
         attempt = 0
         while not self._stopping.is_set():
             try:
                 refused = self.store.write(batch)
             except StoreUnavailable as exc:
                 attempt += 1
+                _let_go(exc)
                 ceiling = min(self._config.backoff_max_s, self._config.backoff_min_s * 2.0 ** min(attempt, 20))
                 self._wait(str(exc), exc.retry_after_s or self._rng.uniform(self._config.backoff_min_s, ceiling))
+                if exc.silent and self._put_back():
+                    return
             except StoreError as exc:  # refused; or rejected whole, which no store should do to a batch, so it is kept
+                _let_go(exc)
                 self._wait(str(exc), self._config.refused_s)
             else:
+                self._keep_refused(batch, bursts, refused)
                 self._note_success(batch, len(refused))
                 return
+
+    def _put_back(self) -> bool:
+        """Go back to where the journal begins, if the store may have forgotten what came since; tell whether it was done.
+
+        The journal keeps what a store took within the flush horizon, so what lies before is on the store's disk.
+        """
+        upto = self._journal.bounds(0).first - 1
+        if not isinstance(self.store, Forgetful) or upto >= self.cursor:
+            return False
+        try:
+            self.store.put_back(upto)
+        except StoreUnavailable as exc:  # the batch at hand is tried again, and then this
+            self.trouble = str(exc)
+            return False
+        logger.info(
+            "store %s is given again what came after %d", self.name, upto, extra={"action": "store_put_back", "upto": upto}
+        )
+        self.cursor = upto
+        return True
+
+    def _keep_refused(self, batch: Batch, bursts: list[DecodedBurst], refused: Sequence[RejectedRow]) -> None:
+        """Put what the store can never take into quarantine, however long its volume does not take it."""
+        for number, rows in enumerate(batch.rows):
+            own = [row for row in refused if row.rows == number]
+            while own and not self._stopping.is_set():
+                try:
+                    self._judge.keep_refused(self.name, bursts, rows.kind, own)
+                    break
+                except (Full, Unavailable) as exc:
+                    self._wait(str(exc), self._config.backoff_min_s)
 
     def _wait(self, why: str, seconds: float) -> None:
         level = logging.DEBUG if self.trouble else logging.WARNING
@@ -175,6 +221,14 @@ class StoreWriter:
             self.store.flush()
         except StoreError as exc:
             logger.warning("store %s: %s", self.name, exc, extra={"action": "store_failed"})
+
+
+def _let_go(exc: BaseException) -> None:
+    """Clear the frames of a failed attempt: they hold the batch as it was encoded, in a cycle that is collected late."""
+    found: BaseException | None = exc
+    while found is not None:
+        traceback.clear_frames(found.__traceback__)
+        found = found.__cause__ or found.__context__
 
 
 def join_rows(bursts: Iterable[DecodedBurst]) -> tuple[Rows, ...]:

@@ -38,10 +38,8 @@ def apply(
         What the rule asks for.
     enabled, online, busy, unsettled : ndarray of bool, shape (n,)
         Only an enabled, connected zone with no act under way or unknown may act.
-    max_seconds : ndarray, shape (n,)
-        Longest run of one act. [s]
-    max_litres, max_grams : ndarray, shape (n,)
-        Most that one act may still give: a day's budget less what was given. [L], [g]
+    max_seconds, max_litres, max_grams : ndarray, shape (n,)
+        Longest run of one act; most that it may still give: a day's budget less what was given. [s], [L], [g]
 
     Returns
     -------

@@ -20,9 +20,11 @@ from gateway import Catalogue, Channel, channel_filter, load_catalogue
 from gateway.clock import ScaledClock, WallClock, load_clock
 from gateway.credentials import CONTROL, INGEST
 from gateway.link import Link, LinkConfig
+from ingest.announcements import Announcements
 from ingest.decode import BurstDecoder
 from ingest.devices import DeviceTable
 from ingest.feed import LiveFeed
+from ingest.gaps import GapBook
 from ingest.journal import JournalConfig, SqliteJournal
 from ingest.judge import Judge
 from ingest.latest import LatestState
@@ -62,6 +64,7 @@ class House:
     admission: Admission
     control_link: Link
     controller: Controller
+    announcements: Announcements
     demo: DemoDevices | None
 
 
@@ -125,7 +128,7 @@ async def _furnish(
     settings, folder, devices = ground.settings, ground.folder, ground.devices
     quarantine = Quarantine(QuarantineConfig(folder.file("quarantine.sqlite"), settings.quarantine_max_mib * 2**20))
     stack.callback(quarantine.close)
-    stores = open_stores(settings, folder, devices, ground.catalogue, stack.callback)
+    stores = open_stores(settings, folder, devices, ground.catalogue, ground.clock, stack.callback)
     if trouble := restore_latest(stores[0], devices, ground.latest, ground.clock.now_ms()):
         logger.warning("latest values are not restored: %s", trouble, extra={"action": "latest_unknown"})
     ingest_link = await stack.enter_async_context(_link(admission, INGEST, (Channel.TELEMETRY,)))
@@ -149,6 +152,8 @@ async def _furnish(
         latest=ground.latest,
         store=stores[0],
         quarantine=quarantine,
+        replay=ingest.announcements.replay,
+        gaps=GapBook(devices, sequences, ingest.sessions),
         controller=controller,
         provisioner=DeviceProvisioner(ground.database, ground.catalogue, devices, admission),
         feed=ground.feed,
@@ -159,7 +164,7 @@ async def _furnish(
         version=__version__,
         stopping=stopping,
     )
-    return House(services, admission, control_link, controller, demo)
+    return House(services, admission, control_link, controller, ingest.announcements, demo)
 
 
 def _ingest(
@@ -191,7 +196,8 @@ def _link(admission: Admission, role: str, channels: tuple[Channel, ...]) -> Lin
         tls=admission.tls,
         # Status and reported are retained: a platform that was away must see them again, not only what is new.
         retained_on_reconnect=role == CONTROL,
-        backoff_max_s=5.0,
+        # Whoever has no outbox loses what it sends to a broker that has no session of ours yet: be back soon.
+        backoff_max_s=1.0,
     )
     return Link(config, rng=random.Random())
 
@@ -204,6 +210,7 @@ def _health(admission: Admission, control_link: Link, ingest: Ingest) -> Callabl
         elif not control_link.connected:
             problems.setdefault("broker", control_link.state)
         names = ["broker", "journal", *(f"store {writer.name}" for writer in ingest.writers)]
+        names += sorted(problems.keys() - set(names))  # such as the quarantine, or the checkpoint, whose volume fails
         # Without its journal nothing is acknowledged: that alone is worth a restart or a look at the disk.
         return tuple(HealthCheck(name, name not in problems, problems.get(name, ""), name == "journal") for name in names)
 

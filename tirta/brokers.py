@@ -13,8 +13,10 @@ from gateway.broker import Broker, BrokerConfig
 from gateway.broker_url import parse_broker_url, tls_context
 from gateway.credentials import Credential, hash_password
 from gateway.external_broker import ExternalBroker, ExternalBrokerConfig
+from gateway.processes import DetachedProcess
 from tirta.folder import DataFolder
 from tirta.settings import Settings, split_host_port
+from tirta.web import listen
 
 __all__ = ["Admission", "open_broker"]
 
@@ -70,12 +72,21 @@ async def open_broker(settings: Settings, folder: DataFolder, devices: Mapping[s
     ----------
     devices : mapping
         User name -> password hash of every device.
+
+    Raises
+    ------
+    NotPossible
+        The address for our own is taken.
+    BrokerMissing, BrokerFailed, InvalidInput
+        It cannot be started, or is not addressed as it should be.
     """
     roles = {role.username: role for role in folder.roles()}
     users = {**devices, **_hashed(roles)}
     if settings.broker.url is None:
         host, port = split_host_port(settings.mqtt)
         config = BrokerConfig(folder.file("broker"), host, port)
+        if port and not DetachedProcess(config.folder / "mosquitto.pid.json").find():
+            listen(host, port, "--mqtt").close()  # mosquitto would only say so in its log
         async with Broker(config, users, rng=random.Random()) as broker:
             reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
             yield Admission(reached, broker.port, None, broker, roles, None)

@@ -16,6 +16,7 @@ from tirta import __version__
 from tirta.cli_audit import app as audit_app
 from tirta.cli_devices import app as devices_app
 from tirta.cli_people import app as people_app
+from tirta.cli_quarantine import app as quarantine_app
 from tirta.cli_tokens import app as tokens_app
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings, split_host_port
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(devices_app, name="device")
 app.add_typer(people_app, name="person")
+app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(tokens_app, name="token")
 app.add_typer(audit_app, name="audit")
 

@@ -46,8 +46,10 @@ def _address(text: str) -> Address:
     return Address(site, device)
 
 
-def _show_credential(username: str, password: str) -> None:
+def _show_credential(username: str, password: str, notice: str | None = None) -> None:
     print(f"username  {username}\npassword  {password}\n(shown this once; the client id is the user name)")
+    if notice:
+        print(notice)
 
 
 @app.command()
@@ -69,12 +71,12 @@ def add(
     client = _running(config, data)
     if client is not None:
         with client:
-            if all(site["name"] != address.site for site in client.all("/api/v1/sites")):
-                client.post("/api/v1/sites", {"name": address.site, "title": address.site, "timezone": timezone})
+            if all(site["site"] != address.site for site in client.all("/api/v1/sites")):
+                client.post("/api/v1/sites", {"site": address.site, "title": address.site, "timezone": timezone})
             zone_bodies = [{"zone": spec.number, "title": spec.title, "type": spec.type} for spec in specs]
             body = {"site": address.site, "device": address.device, "kind": kind, "title": title, "zones": zone_bodies}
             made = client.post("/api/v1/devices", body)["credential"]
-        _show_credential(made["username"], made["password"])
+        _show_credential(made["username"], made["password"], made["notice"])
         return
     credential = new_credential(address.username)
     hashed = hash_password(credential.password)
@@ -112,7 +114,7 @@ def rotate(device: DEVICE, data: DATA = None, config: CONFIG = None) -> None:
     if client is not None:
         with client:
             made = client.post(f"/api/v1/devices/{address.key}/credential")
-        _show_credential(made["username"], made["password"])
+        _show_credential(made["username"], made["password"], made["notice"])
         return
     credential = new_credential(address.username)
     with control_database(config, data) as (database, _), database.session() as session:
@@ -127,7 +129,9 @@ def revoke(device: DEVICE, data: DATA = None, config: CONFIG = None) -> None:
     client = _running(config, data)
     if client is not None:
         with client:
-            client.delete(f"/api/v1/devices/{address.key}")
+            left = client.delete(f"/api/v1/devices/{address.key}")
+        if left:
+            print(left["notice"])
     else:
         with control_database(config, data) as (database, now_ms), database.session() as session:
             registry.revoke_device(session, address.key, now_ms=now_ms)

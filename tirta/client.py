@@ -84,9 +84,9 @@ class Client:
         """Change something."""
         return self.request("PUT", path, json=body)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str) -> Any:
         """Take something away."""
-        self.request("DELETE", path)
+        return self.request("DELETE", path)
 
     def all(self, path: str, **parameters: Any) -> list[Any]:
         """Return every item of a list, page by page."""

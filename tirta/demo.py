@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.orm import Session
+
 from control import registry, schedules
 from control.database import Database
 from control.errors import Conflict, NotFound
@@ -58,8 +60,8 @@ def prepare_demo(database: Database, folder: DataFolder, now_ms: int) -> Mapping
         passwords = json.loads(path.read_text("utf-8"))
     scenario = load_scenario(SCENARIO)
     addresses = [Address(site.name, device.name) for site in scenario.sites for device in site.devices]
-    for address in addresses:
-        passwords.setdefault(address.username, new_credential(address.username).password)
+    made = {address for address in addresses if address.username not in passwords}
+    passwords |= {address.username: new_credential(address.username).password for address in made}
     # The file first: a password in the registry that nobody knows would shut the device out for ever.
     write_private(path, json.dumps(passwords, indent=1) + "\n")
     with database.session() as session:
@@ -68,16 +70,22 @@ def prepare_demo(database: Database, folder: DataFolder, now_ms: int) -> Mapping
                 registry.create_site(session, site.name, site.title, site.timezone, now_ms=now_ms)
             for device in site.devices:
                 address = Address(site.name, device.name)
-                try:
-                    registry.get_device(session, address.key)
-                except NotFound:
-                    hashed = hash_password(passwords[address.username])
-                    registry.create_device(
-                        session, site.name, device.name, device.kind, device.title, zone_specs(device), hashed, now_ms=now_ms
-                    )
-                    definition = _WATERING if device.beds else _MEALS
-                    schedules.create_schedule(session, f"{address.key}:1", definition, now_ms=now_ms)
+                password = passwords[address.username]
+                if not _create_device(session, device, address, password, now_ms) and address in made:
+                    with suppress(NotFound):
+                        registry.set_password_hash(session, address.key, hash_password(password))
     return {address: passwords[address.username] for address in addresses}
+
+
+def _create_device(session: Session, device: DeviceSpec, address: Address, password: str, now_ms: int) -> bool:
+    """Register a device with its schedule; False where it is there, or was and somebody revoked it."""
+    zones, hashed = zone_specs(device), hash_password(password)
+    try:
+        registry.create_device(session, address.site, address.device, device.kind, device.title, zones, hashed, now_ms=now_ms)
+    except Conflict:
+        return False
+    schedules.create_schedule(session, f"{address.key}:1", _WATERING if device.beds else _MEALS, now_ms=now_ms)
+    return True
 
 
 def zone_specs(device: DeviceSpec) -> list[ZoneSpec]:

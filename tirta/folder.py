@@ -20,15 +20,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from gateway.credentials import CONTROL, INGEST, Credential, new_credential
 from gateway.processes import write_private
 from ingest.errors import FolderInUse
 
 __all__ = ["DataFolder"]
+
+_LOCK_WAIT_S = 0.2  # `in_use` holds the lock for an instant; that is no other Tirta [s]
 
 
 class DataFolder:
@@ -54,11 +58,21 @@ class DataFolder:
         """
         self.open()
         with (self.path / "lock").open("a") as lock:
+            self._take(lock)
+            yield
+
+    def _take(self, lock: TextIO) -> None:
+        until = time.monotonic() + _LOCK_WAIT_S
+        while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as exc:
-                raise FolderInUse(f"another Tirta runs on {self.path}; stop it, or choose another folder with --data") from exc
-            yield
+                if time.monotonic() > until:
+                    message = f"another Tirta runs on {self.path}; stop it, or choose another folder with --data"
+                    raise FolderInUse(message) from exc
+                time.sleep(0.02)
+            else:
+                return
 
     @property
     def in_use(self) -> bool:

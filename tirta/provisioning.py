@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from api.services import Issued
 from control import registry
 from control.audit import Trail
 from control.database import Database
@@ -50,27 +51,25 @@ class DeviceProvisioner:
         self._admission = admission
         self._changing = asyncio.Lock()
 
-    async def provision(self, address: Address) -> str:
+    async def provision(self, address: Address) -> Issued:
         """Make the credential of a registered device and let it in."""
         return await self.rotate(address)
 
-    async def rotate(self, address: Address, trail: Trail | None = None) -> str:
+    async def rotate(self, address: Address, trail: Trail | None = None) -> Issued:
         """Make a new credential, valid at once; the old one is refused from then on."""
         credential = new_credential(address.username)
         async with self._changing:
             users = await asyncio.to_thread(self._keep, address, credential.password, trail)
-            if notice := await self._admission.admit(users):
-                logger.warning("%s", notice, extra={"action": "broker_notice"})
-        return credential.password
+            notice = await self._admission.admit(users)
+        return Issued(credential.password, notice)
 
     def _keep(self, address: Address, password: str, trail: Trail | None) -> dict[str, str]:
         with self._database.session() as session:
             registry.set_password_hash(session, address.key, hash_password(password), trail=trail)
         return known_devices(self._database, self._catalogue, self._devices)
 
-    async def revoke(self, address: Address) -> None:
-        """Put a device out that the registry has revoked."""
+    async def revoke(self, address: Address) -> str | None:
+        """Put a device out that the registry has revoked; return what a person has to do still."""
         async with self._changing:
             self._devices.remove(address)
-            if notice := await self._admission.expel(address.username):
-                logger.warning("%s", notice, extra={"action": "broker_notice"})
+            return await self._admission.expel(address.username)

@@ -150,6 +150,8 @@ async def _hear(link: Link, house: House) -> None:
                 await asyncio.sleep(_RETRY_S)
             else:
                 break
+        # What they say of their records' numbers never waits here; the broker retains it.
+        house.announcements.hear(zip(burst.topics, burst.payloads, strict=True))
         link.acknowledge(burst)
 
 

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from tirta.errors import InvalidSettings
 
-__all__ = ["BrokerSettings", "HostPort", "InfluxSettings", "Settings", "load_settings", "split_host_port"]
+__all__ = ["BrokerSettings", "HostPort", "InfluxSettings", "RetentionSettings", "Settings", "load_settings", "split_host_port"]
 
 StoreName = Literal["duckdb", "influxdb"]
 
@@ -61,8 +61,21 @@ class InfluxSettings(BaseModel, extra="forbid"):
 
     url: str | None = Field(default=None, description="Address of InfluxDB 2.x; when set, it is the series store.")
     org: str = Field(default="tirta", description="Organisation.")
-    bucket: str = Field(default="tirta", description="Bucket that holds the measurements.")
-    token: SecretStr = Field(default=SecretStr(""), description="Token that may read and write the bucket.")
+    bucket: str = Field(
+        default="tirta",
+        description="Bucket that holds the measurements; those of the tiers have `_5m` and `_1h` after its name.",
+    )
+    token: SecretStr = Field(default=SecretStr(""), description="Token that may read and write the buckets (docs/tiers.md).")
+
+
+class RetentionSettings(BaseModel, extra="forbid"):
+    """How long measurements are kept, by the platform's clock."""
+
+    raw_days: int = Field(
+        default=90, ge=0, description="Rows as they were sent; older ones are not taken any more. 0 keeps for ever. [days]"
+    )
+    five_minutes_days: int = Field(default=730, ge=0, description="Windows of five minutes; 0 keeps for ever. [days]")
+    hours_days: int = Field(default=0, ge=0, description="Windows of an hour; 0 keeps for ever. [days]")
 
 
 class Settings(BaseSettings):
@@ -93,6 +106,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="What is logged.")
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     influx: InfluxSettings = Field(default_factory=InfluxSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @property
     def store_names(self) -> tuple[StoreName, ...]:

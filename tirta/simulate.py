@@ -134,11 +134,11 @@ def _create_devices(client: Client, scenario: Scenario, state: Path | None) -> M
     """
     kept = state / "credentials.json" if state else None
     passwords = dict(_read_credentials(kept)) if kept and kept.exists() else {}
-    sites = {site["name"] for site in client.all("/api/v1/sites")}
+    sites = {site["site"] for site in client.all("/api/v1/sites")}
     devices = {device["id"] for device in client.all("/api/v1/devices")}
     for site in scenario.sites:
         if site.name not in sites:
-            client.post("/api/v1/sites", {"name": site.name, "title": site.title, "timezone": site.timezone})
+            client.post("/api/v1/sites", {"site": site.name, "title": site.title, "timezone": site.timezone})
         for spec in site.devices:
             address = Address(site.name, spec.name)
             if address.key not in devices:

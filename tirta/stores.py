@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gateway import Catalogue
+from gateway.clock import Clock
 from gateway.topics import Address
 from ingest.devices import DeviceTable
 from ingest.latest import LatestState
@@ -16,6 +17,8 @@ from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 from ingest.store.errors import StoreError
 from ingest.store.influx_store import InfluxConfig, InfluxStore
 from ingest.store.protocol import Latest, SeriesStore
+from ingest.store.tiers import Retention
+from ingest.tiers import TierKeeper
 from tirta.errors import InvalidSettings
 from tirta.folder import DataFolder
 from tirta.settings import Settings
@@ -30,9 +33,10 @@ def open_stores(
     folder: DataFolder,
     devices: DeviceTable,
     catalogue: Catalogue,
+    clock: Clock,
     on_close: Callable[[Callable[[], None]], object],
 ) -> list[SeriesStore]:
-    """Open the stores in the order of the settings; each one's `close` is handed to `on_close`.
+    """Open the stores in the order of the settings and keep their tiers; what ends them is handed to `on_close`.
 
     Raises
     ------
@@ -43,17 +47,21 @@ def open_stores(
     """
     stores: list[SeriesStore] = []
     for name in settings.store_names:
-        store = _duckdb(settings, folder, devices) if name == "duckdb" else _influxdb(settings, folder, devices, catalogue)
+        store = (_duckdb if name == "duckdb" else _influxdb)(settings, folder, devices, catalogue, clock)
         on_close(store.close)
+        keeper = TierKeeper(store)
+        on_close(keeper.stop)
+        keeper.start()
         stores.append(store)
     return stores
 
 
-def _duckdb(settings: Settings, folder: DataFolder, devices: DeviceTable) -> SeriesStore:
-    return DuckDBStore(DuckDBConfig(folder.file("series.duckdb"), settings.duckdb_memory_mib), devices)
+def _duckdb(settings: Settings, folder: DataFolder, devices: DeviceTable, catalogue: Catalogue, clock: Clock) -> SeriesStore:
+    config = DuckDBConfig(folder.file("series.duckdb"), settings.duckdb_memory_mib)
+    return DuckDBStore(config, devices, retention=_retention(settings), totals=_totals(catalogue), clock=clock)
 
 
-def _influxdb(settings: Settings, folder: DataFolder, devices: DeviceTable, catalogue: Catalogue) -> SeriesStore:
+def _influxdb(settings: Settings, folder: DataFolder, devices: DeviceTable, catalogue: Catalogue, clock: Clock) -> SeriesStore:
     influx = settings.influx
     if influx.url is None or not influx.token.get_secret_value():
         raise InvalidSettings("the store influxdb needs TIRTA_INFLUX_URL and TIRTA_INFLUX_TOKEN")
@@ -61,7 +69,16 @@ def _influxdb(settings: Settings, folder: DataFolder, devices: DeviceTable, cata
         influx.url, influx.org, influx.bucket, influx.token.get_secret_value(), folder.file("influxdb.cursor")
     )
     booleans = frozenset(q.name for q in catalogue.quantities.values() if q.boolean)
-    return InfluxStore(config, devices, booleans=booleans)
+    return InfluxStore(config, devices, booleans, retention=_retention(settings), totals=_totals(catalogue), clock=clock)
+
+
+def _retention(settings: Settings) -> Retention:
+    kept = settings.retention
+    return Retention(kept.raw_days or None, kept.five_minutes_days or None, kept.hours_days or None)
+
+
+def _totals(catalogue: Catalogue) -> frozenset[str]:
+    return frozenset(quantity.name for quantity in catalogue.quantities.values() if quantity.total)
 
 
 def restore_latest(store: SeriesStore, devices: DeviceTable, latest: LatestState, now_ms: int) -> str | None:

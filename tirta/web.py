@@ -59,8 +59,8 @@ def require_safe(what: str, host: str, *, behind_proxy: bool) -> None:
         )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
+def listen(host: str, port: int, option: str = "--http") -> socket.socket:
+    """Return a socket bound to an address; `option` is how another one is chosen.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as exc:
         listener.close()
-        raise NotPossible(f"cannot listen on {host}:{port}: {exc.strerror}; choose another with --http HOST:PORT") from exc
+        raise NotPossible(f"cannot listen on {host}:{port}: {exc.strerror}; choose another with {option} HOST:PORT") from exc
     listener.set_inheritable(False)
     return listener
 

@@ -7,7 +7,8 @@ from ingest.store.batch import CLOCK_SERVER, NOT_GIVEN, RESERVED_NAMES, TS_MAX_M
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
 from ingest.store.influx_store import InfluxConfig, InfluxStore
-from ingest.store.protocol import ROWS_IN_ANSWER_MAX, Aggregate, Latest, Series, SeriesQuery, SeriesStore
+from ingest.store.protocol import ROWS_IN_ANSWER_MAX, Aggregate, Latest, Series, SeriesQuery, SeriesStore, TierName
+from ingest.store.tiers import Retention
 
 __all__ = [
     "CLOCK_SERVER",
@@ -24,6 +25,7 @@ __all__ = [
     "InfluxStore",
     "Latest",
     "RejectedRow",
+    "Retention",
     "Rows",
     "Series",
     "SeriesQuery",
@@ -32,4 +34,5 @@ __all__ = [
     "StoreRefused",
     "StoreRejected",
     "StoreUnavailable",
+    "TierName",
 ]

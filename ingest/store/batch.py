@@ -7,6 +7,7 @@ A row is a record as a device sent it, a column a quantity. Every array of one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -94,6 +95,22 @@ class Rows:
         """
         below = np.where(self.seq >= 0, self.seq, self.place) % _NS_PER_MS
         return np.asarray(self.ts_ms * _NS_PER_MS + below, dtype=np.int64)
+
+    def without(self, indexes: Sequence[int]) -> Rows:
+        """Return the rows but for those at some indexes."""
+        keep = np.ones(len(self), np.bool_)
+        keep[list(indexes)] = False
+        return Rows(
+            kind=self.kind,
+            device=self.device[keep],
+            zone=self.zone[keep],
+            ts_ms=self.ts_ms[keep],
+            boot=self.boot[keep],
+            seq=self.seq[keep],
+            place=self.place[keep],
+            flags=self.flags[keep],
+            values={name: column[keep] for name, column in self.values.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cursors of stores that cannot keep one themselves, in a small SQLite file.
+"""Cursors and marks of stores that cannot keep them themselves, in a small SQLite file.
 
-A cursor is written after the rows it speaks of: lost, it only makes the store receive the same rows once more.
+A cursor is written after the rows it speaks of: lost, it only makes the store receive the same rows once more. A mark (an
+hour of a zone whose windows are to be made) is written before them: one too many only makes the same windows once more.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from ingest.store.errors import StoreRefused, StoreUnavailable
+from ingest.store.touched import Turn, Zone, ZoneHour
 
 __all__ = ["CursorFile"]
 
-_LAYOUT = "CREATE TABLE IF NOT EXISTS cursor (store TEXT PRIMARY KEY, upto INTEGER NOT NULL) WITHOUT ROWID"
+_LAYOUT = """
+CREATE TABLE IF NOT EXISTS cursor (store TEXT PRIMARY KEY, upto INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS surveyed (store TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS touched (
+    mark INTEGER PRIMARY KEY AUTOINCREMENT, store TEXT NOT NULL, kind TEXT NOT NULL,
+    site TEXT NOT NULL, device TEXT NOT NULL, zone INTEGER NOT NULL, hour INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS touched_of_zone ON touched (store, site, device, zone, hour);
+"""
 _PUT = "INSERT INTO cursor VALUES (?, ?) ON CONFLICT (store) DO UPDATE SET upto = excluded.upto"
 
 
@@ -27,28 +39,72 @@ class CursorFile:
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(_LAYOUT)
+            self._connection.executescript(_LAYOUT)
         except sqlite3.Error as exc:
             raise StoreRefused(f"{path}: {exc}") from exc
 
     def get(self, store: str) -> int:
         """Return the position of a store, 0 if it has none."""
-        try:
-            with self._lock:
-                row = self._connection.execute("SELECT upto FROM cursor WHERE store = ?", (store,)).fetchone()
-        except sqlite3.Error as exc:
-            raise StoreUnavailable(str(exc)) from exc
-        return int(row[0]) if row else 0
+        rows = self._run("SELECT upto FROM cursor WHERE store = ?", [(store,)])
+        return int(rows[0][0]) if rows else 0
 
     def put(self, store: str, upto: int) -> None:
         """Keep the position of a store."""
-        try:
-            with self._lock:
-                self._connection.execute(_PUT, (store, upto))
-        except sqlite3.Error as exc:
-            raise StoreUnavailable(str(exc)) from exc
+        self._run(_PUT, [(store, upto)])
+
+    def is_surveyed(self, store: str) -> bool:
+        """Say whether the rows that a store had before it had marks have been looked through."""
+        return bool(self._run("SELECT 1 FROM surveyed WHERE store = ?", [(store,)]))
+
+    def set_surveyed(self, store: str) -> None:
+        """Remember that they have."""
+        self._run("INSERT OR IGNORE INTO surveyed VALUES (?)", [(store,)])
+
+    def add_marks(self, store: str, marks: Iterable[ZoneHour]) -> None:
+        """Keep marks, all or none."""
+        self._run(
+            "INSERT INTO touched (store, kind, site, device, zone, hour) VALUES (?, ?, ?, ?, ?, ?)",
+            [(store, *mark) for mark in marks],
+        )
+
+    def marks(self, store: str) -> list[ZoneHour]:
+        """Return every mark of a store, each once."""
+        rows = self._run("SELECT DISTINCT kind, site, device, zone, hour FROM touched WHERE store = ?", [(store,)])
+        return [ZoneHour(*row) for row in rows]
+
+    def touched_hours(self, store: str, zone: Zone) -> list[int]:
+        """Return the marked hours of a zone."""
+        where = "store = ? AND site = ? AND device = ? AND zone = ?"
+        return [row[0] for row in self._run(f"SELECT DISTINCT hour FROM touched WHERE {where}", [(store, *zone)])]  # noqa: S608
+
+    def last_mark(self) -> int:
+        """Return the number of the newest mark."""
+        return int(self._run("SELECT coalesce(max(mark), 0) FROM touched", [()])[0][0])
+
+    def remove_marks(self, store: str, turn: Turn, upto: int) -> None:
+        """Take the marks of a turn away, as far as they are not newer than `upto`."""
+        where = "store = ? AND kind = ? AND site = ? AND device = ? AND zone = ? AND hour = ? AND mark <= ?"
+        self._run(f"DELETE FROM touched WHERE {where}", [(store, *mark, upto) for mark in turn.marks()])  # noqa: S608
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _run(self, statement: str, rows: list[tuple[str | int, ...]]) -> list[tuple[Any, ...]]:
+        """Run a statement for each of some rows, in one transaction; return what the last one found."""
+        found: list[tuple[Any, ...]] = []
+        try:
+            with self._lock:
+                self._connection.execute("BEGIN")
+                try:
+                    for values in rows:
+                        found = self._connection.execute(statement, values).fetchall()
+                    self._connection.execute("COMMIT")
+                except sqlite3.Error:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+        except sqlite3.Error as exc:
+            raise StoreUnavailable(str(exc)) from exc
+        return found

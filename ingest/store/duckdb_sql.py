@@ -6,6 +6,8 @@
     "kind_…"                                           a table a kind, a row a record
             device, zone, ts_ms, boot, seq, place, flags, then a DOUBLE a quantity
 
+The tables of the tiers are told in `duckdb_tiers`.
+
 Invariant: names from outside reach a statement only through `quoted`, values only as parameters.
 """
 
@@ -19,6 +21,7 @@ from ingest.store.protocol import SeriesQuery
 
 __all__ = [
     "COLUMNS",
+    "INSTANT",
     "KIND_PREFIX",
     "LAYOUT",
     "LAYOUT_VERSION",
@@ -32,14 +35,17 @@ __all__ = [
     "table_of",
 ]
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 
 KIND_PREFIX: Final = "kind_"
 
 LAYOUT: Final = """
 CREATE TABLE IF NOT EXISTS store (version INTEGER NOT NULL, upto BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS device (id INTEGER PRIMARY KEY, site VARCHAR NOT NULL, name VARCHAR NOT NULL, UNIQUE (site, name));
-INSERT INTO store SELECT 1, 0 WHERE NOT EXISTS (FROM store);
+CREATE TABLE IF NOT EXISTS touched (
+    kind VARCHAR NOT NULL, device INTEGER NOT NULL, zone UTINYINT NOT NULL, hour INTEGER NOT NULL
+);
+INSERT INTO store SELECT 2, 0 WHERE NOT EXISTS (FROM store);
 """
 
 # Every kind's columns before its quantities. `boot` and `seq` are NULL where the device does not count.
@@ -55,7 +61,7 @@ COLUMNS: Final = {
 assert set(COLUMNS) <= RESERVED_NAMES
 
 # Rows.timestamp_ns in SQL: the order of rows within a millisecond.
-_INSTANT: Final = "ts_ms * 1000000 + coalesce(seq, place) % 1000000"
+INSTANT: Final = "ts_ms * 1000000 + coalesce(seq, place) % 1000000"
 
 _AGGREGATES: Final = {
     "mean": "avg({})",
@@ -137,7 +143,7 @@ def _rows_of_kind(kind: str, known: frozenset[str], quantities: tuple[str, ...])
     values = ", ".join(f"{name} AS v{i}" for i, name in enumerate(there))
     given = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in quantities if name in known)
     return (
-        f"SELECT ts_ms, {_INSTANT} AS instant, {values} FROM {table_of(kind)} "  # noqa: S608
+        f"SELECT ts_ms, {INSTANT} AS instant, {values} FROM {table_of(kind)} "  # noqa: S608
         f"WHERE device = $device AND zone = $zone AND ts_ms >= $start_ms AND ts_ms < $end_ms AND ({given})"
     )
 
@@ -148,7 +154,7 @@ def latest_values(kind: str, quantities: Iterable[str]) -> str:
     Parameter: $since_ms.
     """
     newest = "".join(
-        f", arg_max({name}, {_INSTANT}) AS v{i}, max(ts_ms) FILTER (WHERE {name} IS NOT NULL) AS t{i}"
+        f", arg_max({name}, {INSTANT}) AS v{i}, max(ts_ms) FILTER (WHERE {name} IS NOT NULL) AS t{i}"
         for i, name in enumerate(map(quoted, quantities))
     )
     return (

@@ -6,6 +6,7 @@ Ids of devices belong to the file: the device indexes of a batch may be others a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 
 from ingest.store import duckdb_sql as sql
 from ingest.store.batch import Batch, DeviceNames, Rows
+from ingest.store.duckdb_tiers import TIER_PREFIX
+from ingest.store.protocol import TierName
+from ingest.store.tiers import TIERS
 
-__all__ = ["Known", "insert", "read_known", "with_columns", "with_devices"]
+__all__ = ["Known", "insert", "read_known", "read_tier_columns", "with_columns", "with_devices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,22 @@ def read_known(connection: duckdb.DuckDBPyConnection) -> Known:
         kinds[kind] = kinds.get(kind, frozenset()) | ({column} - sql.COLUMNS.keys())
     devices = connection.execute("SELECT site, name, id FROM device").fetchall()
     return Known(kinds, {(site, name): number for site, name, number in devices}, np.empty(0, dtype=np.int32))
+
+
+def read_tier_columns(
+    connection: duckdb.DuckDBPyConnection, kinds: Iterable[str]
+) -> dict[tuple[TierName, str], frozenset[str]]:
+    """Read which statistics an opened file keeps, by tier and kind."""
+    found = connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND starts_with(table_name, $1) ORDER BY ALL",
+        [TIER_PREFIX],
+    ).fetchall()
+    columns: dict[str, set[str]] = {}
+    for table, column in found:
+        columns.setdefault(table, set()).add(column)
+    named = {(tier.name, kind): f"{TIER_PREFIX}{tier.name}_{kind}" for tier in TIERS for kind in kinds}
+    return {key: frozenset(columns[table]) for key, table in named.items() if table in columns}
 
 
 def with_devices(connection: duckdb.DuckDBPyConnection, known: Known, batch: Batch, names: DeviceNames) -> Known:

@@ -28,11 +28,14 @@ class StoreUnavailable(StoreError):
     ----------
     retry_after_s : float or None
         How long the store itself asked us to wait. [s]
+    silent : bool
+        Nothing of the store itself was heard: it may have died, and have forgotten what its disk did not have yet.
     """
 
-    def __init__(self, detail: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(self, detail: str = "", retry_after_s: float | None = None, *, silent: bool = False) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+        self.silent = silent
 
 
 class StoreRejected(StoreError):

@@ -12,23 +12,40 @@ import csv
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
 from influxdb_client.domain.dialect import Dialect
+from influxdb_client.domain.patch_bucket_request import PatchBucketRequest
+from influxdb_client.domain.patch_retention_rule import PatchRetentionRule
+from influxdb_client.domain.post_bucket_request import PostBucketRequest
 from influxdb_client.rest import ApiException
-from urllib3.exceptions import HTTPError
+from influxdb_client.service.buckets_service import BucketsService
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
 from ingest.store.influx_flux import Parameters
 
-__all__ = ["InfluxClient"]
+__all__ = ["Bucket", "InfluxClient"]
 
 _REJECTED: Final = frozenset({400, 413, 422})
 _UNAVAILABLE: Final = frozenset({408, 429})
+_GATEWAY: Final = frozenset({502, 504})  # what a proxy says of a server behind it that is away
 _UNKNOWN_ORG: Final = "failed to decode request body"  # what the query API answers to it, with a 400
 _REASON_MAX: Final = 500  # characters of an answer that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket as the server tells it; a retention of 0 keeps for ever. [s]"""
+
+    id: str
+    name: str
+    org_id: str
+    retention_s: int
 
 
 class InfluxClient:
@@ -40,11 +57,35 @@ class InfluxClient:
         self._client = InfluxDBClient(url, token, org=org, timeout=int(timeout_s * 1000), retries=False)
         self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
         self._query_api = self._client.query_api()
+        self._buckets = BucketsService(self._client.api_client)  # type: ignore[no-untyped-call]
 
-    def write(self, body: bytes) -> None:
-        """Write lines; after a `StoreRejected` some of them may have been kept."""
+    def write(self, body: bytes, bucket: str | None = None) -> None:
+        """Write lines, into the client's own bucket if no other is named.
+
+        After a `StoreRejected` some of them may have been kept.
+        """
         with _told_apart():
-            self._write_api.write(bucket=self._bucket, record=body)
+            self._write_api.write(bucket=bucket or self._bucket, record=body)
+
+    def bucket(self, name: str) -> Bucket | None:
+        """Return a bucket by its name, None if it is not there or the token may not see it."""
+        with _told_apart():
+            found = self._buckets.get_buckets(name=name).buckets  # type: ignore[no-untyped-call]
+        return next((_bucket(each) for each in found or () if each.name == name), None)
+
+    def make_bucket(self, name: str, org_id: str, retention_s: int) -> Bucket:
+        """Make a bucket that keeps for so long. [s]"""
+        rule = BucketRetentionRules(type="expire", every_seconds=retention_s)  # type: ignore[no-untyped-call]
+        request = PostBucketRequest(org_id=org_id, name=name, retention_rules=[rule])  # type: ignore[no-untyped-call]
+        with _told_apart():
+            return _bucket(self._buckets.post_buckets(request))  # type: ignore[no-untyped-call]
+
+    def set_retention(self, bucket: Bucket, retention_s: int) -> None:
+        """Let a bucket keep for so long. [s]"""
+        rule = PatchRetentionRule(type="expire", every_seconds=retention_s)  # type: ignore[no-untyped-call]
+        request = PatchBucketRequest(retention_rules=[rule])  # type: ignore[no-untyped-call]
+        with _told_apart():
+            self._buckets.patch_buckets_id(bucket.id, request)  # type: ignore[no-untyped-call]
 
     def ask(self, question: str, parameters: Parameters) -> dict[str, list[str]]:
         """Return the columns of a question's one table; no columns if nothing was found."""
@@ -65,6 +106,11 @@ class InfluxClient:
         self._client.close()  # type: ignore[no-untyped-call]
 
 
+def _bucket(told: Any) -> Bucket:
+    rules = told.retention_rules or ()
+    return Bucket(told.id, told.name, told.org_id, next((int(rule.every_seconds) for rule in rules), 0))
+
+
 @contextmanager
 def _told_apart() -> Iterator[None]:
     try:
@@ -72,7 +118,9 @@ def _told_apart() -> Iterator[None]:
     except ApiException as exc:
         raise _meaning(exc) from exc
     except (HTTPError, OSError, csv.Error) as exc:
-        raise StoreUnavailable(f"{type(exc).__name__}: {exc}"[:_REASON_MAX]) from exc
+        # A slow answer is no sign of death: going back then would never end with a store that is merely overloaded.
+        silent = not isinstance(exc, (ReadTimeoutError, csv.Error))
+        raise StoreUnavailable(f"{type(exc).__name__}: {exc}"[:_REASON_MAX], silent=silent) from exc
 
 
 def _meaning(exc: ApiException) -> StoreError:
@@ -82,7 +130,7 @@ def _meaning(exc: ApiException) -> StoreError:
     if status == 413 or (status in _REJECTED and said is not None and not said.startswith(_UNKNOWN_ORG)):
         return StoreRejected(detail)
     if status in _UNAVAILABLE or status >= 500:
-        return StoreUnavailable(detail, _retry_after_s(exc))
+        return StoreUnavailable(detail, _retry_after_s(exc), silent=status in _GATEWAY)
     # Also a 400 that InfluxDB did not write: something else answers at this address.
     return StoreRefused(detail)
 

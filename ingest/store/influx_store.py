@@ -2,14 +2,17 @@
 """The series store on an InfluxDB 2.x server, through its v2 API.
 
 InfluxDB has no transaction, but a row's series and instant are always the same: a batch written again changes nothing.
-So the cursor, in a file of our own, is moved only after every row of a batch is kept or rejected. The bucket is
-Tirta's alone.
+So the cursor, in a file of our own, is moved only after every row of a batch is kept or rejected, and the marks of the
+hours that it touches are kept there before the first of them is sent. The buckets are Tirta's alone.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -18,15 +21,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.clock import Clock, WallClock
 from ingest.store import influx_flux as flux
+from ingest.store.answers import Kept, answer_query, needed_columns, tier_series
 from ingest.store.batch import Batch, DeviceNames, RejectedRow
 from ingest.store.cursor_file import CursorFile
-from ingest.store.errors import StoreRejected
+from ingest.store.errors import StoreRejected, StoreUnavailable
 from ingest.store.line_protocol import encode_lines, read_name, stored_name
-from ingest.store.protocol import Latest, Series, SeriesQuery
+from ingest.store.protocol import HOUR_MS, Latest, Series, SeriesQuery
+from ingest.store.tiers import DAY_MS, TIERS, Retention, Span, Tier, kept_from_ms, too_old, without
+from ingest.store.touched import TOUCHED_MAX, Touched, Turn, Zone
+from ingest.store.windows import Windows, merge, statistics
 
 __all__ = ["InfluxConfig", "InfluxStore"]
 
+_LOGGER = logging.getLogger(__name__)
 _DROPPED: Final = re.compile(r"partial write:.* dropped=(\d+)", re.DOTALL)
 
 
@@ -37,15 +46,18 @@ class InfluxConfig:
     Attributes
     ----------
     url, org, bucket : str
-        Server, organisation and bucket; the bucket must exist and belong to Tirta alone.
+        Server, organisation and bucket; the bucket must exist and belong to Tirta alone, as do `{bucket}_5m` and
+        `{bucket}_1h`, which are made if the token may.
     token : str
-        API token that may read and write the bucket.
+        API token that may read and write the three buckets.
     cursor_path : Path
         SQLite file with how far each bucket has been brought.
     batch_rows : int
         Most lines in a request.
     timeout_s : float
         Longest wait for an answer. [s]
+    zones_a_turn : int
+        Zones whose rows of an hour are read together when their windows are made.
     """
 
     url: str
@@ -55,6 +67,7 @@ class InfluxConfig:
     cursor_path: Path
     batch_rows: int = 5_000
     timeout_s: float = 10.0
+    zones_a_turn: int = 8
 
 
 class InfluxStore:
@@ -68,49 +81,167 @@ class InfluxStore:
         Names of the device indexes in the batches.
     booleans : frozenset of str
         Quantities kept as booleans. InfluxDB fixes a field's type at its first value, so this may not change.
+    retention, totals, clock, wall_s
+        As of `DuckDBStore`.
     """
 
     name = "influxdb"
 
-    def __init__(self, config: InfluxConfig, names: DeviceNames, booleans: frozenset[str]) -> None:
+    def __init__(
+        self,
+        config: InfluxConfig,
+        names: DeviceNames,
+        booleans: frozenset[str],
+        *,
+        retention: Retention | None = None,
+        totals: frozenset[str] = frozenset(),
+        clock: Clock | None = None,
+        wall_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         # Imported here because it takes a third of a second that a start with DuckDB should not wait.
+        from ingest.store import influx_buckets, influx_tiers
         from ingest.store.influx_client import InfluxClient
 
+        self._tiers, self._buckets = influx_tiers, influx_buckets
         self._config = config
         self._names = names
         self._booleans = booleans
+        self._retention = retention or Retention()
+        self._totals = totals
+        self._clock = clock or WallClock()
         self._writing = Lock()
+        self._tending = Lock()  # taken before `_writing` by who needs both
         self._client = InfluxClient(config.url, config.org, config.bucket, config.token, config.timeout_s)
         self._cursors = CursorFile(config.cursor_path)
         self._address = f"{config.url.rstrip('/')} {config.org} {config.bucket}"
+        self._touched = Touched(self._cursors.marks(self._address), wall_s)
+        self._prepared = False
+        self._raw_bounded = False
 
     def cursor(self) -> int:
         """Return the journal position that this bucket has been brought to."""
         return self._cursors.get(self._address)
 
+    def put_back(self, upto: int) -> None:
+        """Move the cursor back: what was written after it may be forgotten, and is written again over itself."""
+        with self._writing:
+            self._cursors.put(self._address, min(upto, self.cursor()))
+
     def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
-        """Write rows, then the cursor; rows that InfluxDB rejects are found by halving."""
+        """Keep marks, write rows, then the cursor; rows that InfluxDB rejects are found by halving."""
         with self._writing:
             if batch.upto <= self.cursor():
                 return ()
-            rejected: list[RejectedRow] = []
+            self._prepare()
+            if len(self._touched) > TOUCHED_MAX:
+                raise StoreUnavailable(f"{len(self._touched)} hours of zones wait for their windows.")
+            rejected = list(too_old(batch, self._retention, self._clock.now_ms()))
+            places = _places(batch, rejected)
+            batch = without(batch, rejected)
+            marks = self._touched.new_marks(batch, self._names.names)
+            self._cursors.add_marks(self._address, marks)
+            self._touched.add(marks)
             for number, rows in enumerate(batch.rows):
                 lines = encode_lines(rows, self._names.names, self._booleans)
                 for start in range(0, len(lines), self._config.batch_rows):
                     stop = min(start + self._config.batch_rows, len(lines))
                     found = self._send(lines, start, stop)
-                    rejected.extend(RejectedRow(number, index, reason) for index, reason in found)
+                    rejected.extend(RejectedRow(number, int(places[number][index]), reason) for index, reason in found)
             self._cursors.put(self._address, batch.upto)
         return tuple(rejected)
+
+    def _prepare(self) -> None:
+        """Before the first row, find or make the buckets and mark what was there before there were marks."""
+        if self._prepared:
+            return
+        self._raw, *_ = self._buckets.with_buckets(
+            self._client, self._config.org, self._config.bucket, self._retention
+        ).values()
+        if not self._cursors.is_surveyed(self._address):
+            until_ms = self._clock.now_ms() + 2 * DAY_MS
+            for marks in self._tiers.hours_with_rows(self._client, self._config.bucket, until_ms):
+                self._cursors.add_marks(self._address, marks)
+                self._touched.add(marks)
+            self._cursors.set_surveyed(self._address)
+        self._prepared = True
+
+    def tend(self) -> bool:
+        """Make the windows of some zones of an hour; InfluxDB itself lets go of what is past its age."""
+        with self._tending:
+            with self._writing:
+                self._prepare()
+                turn = self._touched.take_turn(self._clock.now_ms(), self._config.zones_a_turn)
+                upto = self._cursors.last_mark()
+            if turn is None:
+                self._bound_rows()
+                return False
+            try:
+                self._make_turn(turn)
+                self._cursors.remove_marks(self._address, turn, upto)
+            except BaseException:
+                with self._writing:
+                    self._touched.add(turn.marks())
+                raise
+        return True
+
+    def _make_turn(self, turn: Turn) -> None:
+        span = (turn.hour * HOUR_MS, (turn.hour + 1) * HOUR_MS)
+        parts = self._tiers.row_windows(self._client, self._config.bucket, turn.kind, turn.zones, (), TIERS[0].unit_ms, span)
+        quantities = sorted({name for found in parts.values() for part in found for name, _ in part.columns})
+        columns = [(name, statistic) for name in quantities for statistic in statistics(name, self._totals)]
+        windows = {zone: self._tiers.joined(found, columns, TIERS[0].unit_ms) for zone, found in parts.items()}
+        for tier in TIERS:
+            kept = kept_from_ms(self._retention, tier.name, self._clock.now_ms()) or 0
+            made = {zone: merge(found, tier.unit_ms) for zone, found in windows.items()}
+            self._write_windows(tier, self._tiers.encode_windows(turn.kind, made, columns, kept))
+
+    def _write_windows(self, tier: Tier, lines: list[bytes]) -> None:
+        bucket = self._buckets.tier_bucket(self._config.bucket, tier.name)
+        for start in range(0, len(lines), self._config.batch_rows):
+            try:
+                self._client.write(b"\n".join(lines[start : start + self._config.batch_rows]), bucket)
+            except StoreRejected as exc:  # written again it would be again; the rows stay
+                _LOGGER.warning("windows of %s are not all kept: %s", bucket, exc, extra={"action": "windows_rejected"})
+
+    def _bound_rows(self) -> None:
+        """Let the bucket of the rows forget by age, once the windows of what it forgets are made."""
+        kept = kept_from_ms(self._retention, "raw", self._clock.now_ms())
+        keep_s = self._buckets.retention_s(self._retention.raw_days)
+        with self._writing:
+            first_hour = self._touched.first_hour
+        if self._raw_bounded or (kept and first_hour is not None and first_hour * HOUR_MS < kept):
+            return
+        if self._raw.retention_s != keep_s:
+            self._buckets.set_retention(self._client, self._raw, keep_s)
+        self._raw_bounded = True
 
     def flush(self) -> None:
         """Return at once: InfluxDB answers a write only after its own log has it on disk."""
 
     def series(self, query: SeriesQuery) -> Series:
         """Return rows or windows of one zone, in order of time."""
-        found: dict[str, list[str]] = {}
-        if query.start_ms < query.end_ms:
-            found = self._client.ask(*flux.select_series(self._config.bucket, query))
+        zone = Zone(query.site, query.device, query.zone)
+
+        def read_rows(unit_ms: int, spans: list[Span]) -> list[Windows]:
+            bucket, quantities = self._config.bucket, query.quantities
+            found = (self._tiers.row_windows(self._client, bucket, None, (zone,), quantities, unit_ms, span) for span in spans)
+            return [part for parts in found for part in parts.get(zone, ())]
+
+        def from_tier(tier: Tier, kept: Kept) -> Series:
+            def read_tier(span: Span, most: int) -> list[Windows]:
+                bucket = self._buckets.tier_bucket(self._config.bucket, tier.name)
+                found: list[Windows] = self._tiers.read_tier(self._client, bucket, zone, needed_columns(query), span, most)
+                return found
+
+            # Read before the windows: an hour made meanwhile is answered from its rows.
+            touched = self._cursors.touched_hours(self._address, zone)
+            return tier_series(query, tier, kept, touched, read_tier, lambda spans: read_rows(tier.unit_ms, spans))
+
+        limits = (self._retention, self._clock.now_ms(), self._totals)
+        return answer_query(query, limits, self._from_rows, read_rows, from_tier)
+
+    def _from_rows(self, query: SeriesQuery) -> Series:
+        found = self._client.ask(*flux.select_series(self._config.bucket, query))
         ts_ms = _milliseconds(found.get("_time", []))
         if query.every_ms is not None:
             ts_ms -= ts_ms % query.every_ms  # InfluxDB begins the first window at `start`
@@ -150,8 +281,9 @@ class InfluxStore:
 
     def close(self) -> None:
         """Let the connections and the cursor file go."""
-        self._client.close()
-        self._cursors.close()
+        with self._tending, self._writing:
+            self._client.close()
+            self._cursors.close()
 
     def _send(self, lines: list[bytes], start: int, stop: int) -> list[tuple[int, str]]:
         """Write lines [start, stop) and return those rejected, by index, with the reason.
@@ -172,6 +304,14 @@ class InfluxStore:
                     middle = (low + high) // 2
                     waiting += [(middle, high), (low, middle)]
         return rejected
+
+
+def _places(batch: Batch, rejected: list[RejectedRow]) -> list[NDArray[np.intp]]:
+    """Return where each row that is left stands in the batch."""
+    left = [np.ones(len(rows), np.bool_) for rows in batch.rows]
+    for row in rejected:
+        left[row.rows][row.index] = False
+    return [np.flatnonzero(each) for each in left]
 
 
 def _milliseconds(times: list[str]) -> NDArray[np.int64]:

@@ -15,9 +15,23 @@ from numpy.typing import NDArray
 
 from ingest.store.batch import Batch, RejectedRow
 
-__all__ = ["ROWS_IN_ANSWER_MAX", "Aggregate", "Latest", "Series", "SeriesQuery", "SeriesStore"]
+__all__ = [
+    "HOUR_MS",
+    "LOOK_BACK_MS",
+    "ROWS_IN_ANSWER_MAX",
+    "Aggregate",
+    "Latest",
+    "Series",
+    "SeriesQuery",
+    "SeriesStore",
+    "TierName",
+]
 
-Aggregate = Literal["mean", "min", "max", "sum", "count", "last"]
+Aggregate = Literal["mean", "min", "max", "sum", "count", "last", "difference"]
+TierName = Literal["raw", "5m", "1h"]
+
+HOUR_MS: Final = 3_600_000
+LOOK_BACK_MS: Final = 24 * HOUR_MS  # how long before a window the record may lie that its difference is counted from
 
 ROWS_IN_ANSWER_MAX: Final = 100_000
 
@@ -39,7 +53,10 @@ class SeriesQuery:
     every_ms : int or None
         Length of a window; None asks for the rows as they were sent. [ms]
     aggregate : str
-        What a window is made into. A row without the quantity counts for nothing.
+        What a window is made into. A row without the quantity counts for nothing. `difference` is of running totals
+        only: how far it rose up to the window's last record, from the record before the window if that lies less than
+        `LOOK_BACK_MS` before it; a fall is taken for a meter that began again at 0. A first window that the range cuts
+        counts from its own start.
     limit : int
         Most rows in the answer; the earliest are given.
 
@@ -83,11 +100,17 @@ class Series:
         of it (0 with the aggregate `count`); rows and windows without any value are left out.
     truncated : bool
         True if there was more than `limit`.
+    tier : str
+        What was answered from: rows ("raw") or windows kept ready. Same numbers either way.
+    kept_from_ms : int or None
+        Nothing older is kept in this tier; None where all of it is. [ms]
     """
 
     ts_ms: NDArray[np.int64]
     values: dict[str, NDArray[np.float64]]
     truncated: bool
+    tier: TierName = "raw"
+    kept_from_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +143,7 @@ class Latest:
 class SeriesStore(Protocol):
     """Keeps measurements.
 
-    One thread writes; any number may read meanwhile. Every method raises
+    One thread writes and one tends; any number may read meanwhile. Every method raises
     `StoreUnavailable` where trying again can help and `StoreRefused` where only
     a change of the deployment can.
     """
@@ -138,7 +161,16 @@ class SeriesStore(Protocol):
         Returns
         -------
         tuple of RejectedRow
-            Rows that this store can never accept; all others are kept.
+            Rows that this store can never accept, such as those older than rows are kept; all others are kept.
+        """
+
+    def tend(self) -> bool:
+        """Make windows of touched hours that are due and let go of what is past its age, one bounded piece a call.
+
+        Returns
+        -------
+        bool
+            True if more is due already.
         """
 
     def flush(self) -> None:

@@ -37,6 +37,12 @@ def unsettled(client: Client) -> list[tuple[str, str]]:
     return [(act["id"], act["state"]) for act in acts(client) if act["state"] in OPEN]
 
 
+def eaten(client: Client) -> float:
+    """Return by how much the hopper has become lighter. [g]"""
+    hopper = [value for _, value in series(client, POND, "hopper_mass")]
+    return hopper[0] - hopper[-1]
+
+
 def stored_numbers(tirta: Tirta, device: str) -> Counter[tuple[int, int]]:
     """Count the rows of each (boot, seq) in the store's file; the service must be stopped."""
     site, _, name = device.partition(":")
@@ -80,8 +86,7 @@ def test_up_demo_at_speed_waters_feeds_and_survives_kill_9(tmp_path: Path) -> No
             fed = eventually(lambda: acts(client, POND, state="done"), "the pond has its first meal", 50)
             moisture = [value for _, value in series(client, BED, "soil_moisture")]
             assert moisture[0] < 0.20 < 0.25 < max(moisture)
-            hopper = [value for _, value in series(client, POND, "hopper_mass")]
-            assert hopper[0] - hopper[-1] == pytest.approx(400.0, abs=20.0)
+            eventually(lambda: eaten(client) == pytest.approx(400.0, abs=20.0), "the hopper is lighter by the meal")
             assert fed[0]["result"]["grams"] == pytest.approx(400.0, abs=1.0)
             assert_decisions_tell_why(client)
         kept = tirta.broker, tirta.devices

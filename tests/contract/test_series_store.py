@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time as wall
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from gateway.clock import SteppedClock
 from ingest.store import (
     NOT_GIVEN,
     Batch,
@@ -17,20 +22,25 @@ from ingest.store import (
     DuckDBStore,
     InfluxConfig,
     InfluxStore,
+    Retention,
     Rows,
     SeriesQuery,
     SeriesStore,
+    StoreRejected,
     StoreUnavailable,
 )
 from tests.servers.influx import InfluxServer, influx_server
 
 __all__ = ["influx_server"]
 
-START = 1_763_769_600_000  # 2025-11-22 00:00 UTC [ms]
 MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+START = int(wall.time() * 1000) // DAY * DAY - 3 * DAY  # InfluxDB forgets by the wall's clock [ms]
 FIRST_BUILD_MAX_S = 2_700  # where influxd is not in the cache yet
 KIND = "irrigation-controller"
 BOOLEANS = frozenset({"valve_open"})
+TOTALS = frozenset({"litres_total"})
 HOSTILE = ["a,b=c d", 'say "no"', "it's", "back\\", "two\\\\", "line\nbreak", "\\n", "é水", "%s", "x' OR 1=1 --", "${v}", "#"]
 
 Opener = Callable[..., SeriesStore]
@@ -47,24 +57,44 @@ class Names:
         return self._names[index]
 
 
+class Time:
+    """A platform's clock two days after START, and a wall on which every look takes a minute."""
+
+    def __init__(self) -> None:
+        self.clock = SteppedClock(START + 2 * DAY)
+        self._wall = itertools.count(0, 60)
+
+    def wall_s(self) -> float:
+        return float(next(self._wall))
+
+    def pass_days(self, days: float) -> None:
+        asyncio.run(self.clock.advance(days * 86_400))
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
 @pytest.fixture(params=["duckdb", pytest.param("influxdb", marks=pytest.mark.timeout(FIRST_BUILD_MAX_S))])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+def open_store(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Opener]:
     """Open the same, at first empty, store as often as wanted."""
     opened: list[SeriesStore] = []
     server: InfluxServer | None = None
     if request.param == "influxdb":
         server = request.getfixturevalue("influx_server").make_bucket(f"bucket-{next(_numbers)}")
 
-    def open_(names: Names | None = None, cursor: str = "cursor.sqlite") -> SeriesStore:
+    def open_(names: Names | None = None, cursor: str = "cursor.sqlite", retention: Retention | None = None) -> SeriesStore:
         for store in opened:
             store.close()
         opened.clear()
         names = names or Names()
+        keeping: dict[str, Any] = {"retention": retention, "totals": TOTALS, "clock": time.clock, "wall_s": time.wall_s}
         if server is None:
-            store: SeriesStore = DuckDBStore(DuckDBConfig(tmp_path / "series.duckdb"), names)
+            store: SeriesStore = DuckDBStore(DuckDBConfig(tmp_path / "series.duckdb"), names, **keeping)
         else:
             config = InfluxConfig(server.url, server.org, server.bucket, server.token, tmp_path / cursor)
-            store = InfluxStore(config, names, BOOLEANS)
+            store = InfluxStore(config, names, BOOLEANS, **keeping)
         opened.append(store)
         return store
 
@@ -334,3 +364,220 @@ def test_store_after_close_is_unavailable(open_store: Opener) -> None:
         store.cursor()
     with pytest.raises(StoreUnavailable):
         store.write(Batch((rows(minutes(1), flow=[1]),), 1))
+
+
+def make_windows(store: SeriesStore) -> None:
+    """Tend the store until nothing is due."""
+    for _ in range(10_000):
+        if not store.tend():
+            return
+    pytest.fail("the store never comes to an end")
+
+
+def expected(ts_ms: list[int], column: list[float], every: int, start: int, end: int) -> dict[str, dict[int, float]]:
+    """What each aggregate is, window by window, by adding up in plain Python."""
+    given = sorted((ts, value) for ts, value in zip(ts_ms, column, strict=True) if not np.isnan(value) and ts < end)
+    found: dict[str, dict[int, float]] = {name: {} for name in ("mean", "min", "max", "sum", "count", "last", "difference")}
+    for window in sorted({ts - ts % every for ts, _ in given if ts >= start}):
+        values = [value for ts, value in given if max(window, start) <= ts < window + every]
+        found["mean"][window] = sum(values) / len(values)
+        found["min"][window], found["max"][window] = min(values), max(values)
+        found["sum"][window], found["count"][window], found["last"][window] = sum(values), len(values), values[-1]
+    for window in sorted(
+        {ts - ts % every for ts, _ in given if ts >= start - start % every}
+    ):  # whole, though the range cuts it
+        inside = len([1 for ts, _ in given if window <= ts < window + every])
+        counted = [value for ts, value in given if window - DAY <= ts < window + every]
+        steps = itertools.pairwise(counted[max(len(counted) - inside - 1, 0) :])
+        found["difference"][window] = sum(after - before if after >= before else after for before, after in steps)
+    return found
+
+
+def season(seed: int = 1) -> tuple[list[int], dict[str, list[float]]]:
+    """Thirty hours of a bed with gaps, a meter that begins again, and what is not always measured."""
+    rng = np.random.default_rng(seed)
+    ts_ms = sorted({START + int(i) * 17_000 for i in rng.integers(0, 30 * 3600 // 17, 1500)})
+    ts_ms = [ts for ts in ts_ms if not START + 7 * HOUR <= ts < START + 10 * HOUR]
+    n = len(ts_ms)
+    flow = np.where(rng.random(n) < 0.3, np.nan, rng.normal(5, 2, n))
+    total = np.cumsum(rng.random(n))
+    total[n // 2 :] -= total[n // 2] - 0.25
+    total[rng.random(n) < 0.2] = np.nan
+    valve = (rng.random(n) < 0.4).astype(float)
+    columns = {"flow": flow, "litres_total": total, "valve_open": valve}
+    return ts_ms, {name: column.tolist() for name, column in columns.items()}
+
+
+RANGES = [(START, START + 30 * HOUR), (START + 90 * MINUTE + 1234, START + 26 * HOUR + 777), (START + HOUR, START + HOUR + 9)]
+
+
+def check_against_rows(
+    store: SeriesStore, ts_ms: list[int], columns: dict[str, list[float]], every: int, start: int, end: int
+) -> None:
+    """Compare every aggregate of every quantity with what plain Python makes of the rows."""
+    for quantity, column in columns.items():
+        wanted = expected(ts_ms, column, every, start, end)
+        for aggregate, windows in wanted.items():
+            if aggregate == "difference" and quantity not in TOTALS:
+                continue
+            series = store.series(ask(quantity, start=start, end=end, every_ms=every, aggregate=aggregate))
+            assert series.ts_ms.tolist() == list(windows), (quantity, aggregate)
+            np.testing.assert_allclose(series.values[quantity], list(windows.values()), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("every", [5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, 7 * MINUTE])
+def test_series_of_windows_is_the_same_from_rows_and_from_any_tier(open_store: Opener, every: int) -> None:
+    store = open_store()
+    ts_ms, columns = season()
+    store.write(Batch((rows(ts_ms, **columns),), 1))
+    for start, end in RANGES:
+        check_against_rows(store, ts_ms, columns, every, start, end)
+    make_windows(store)
+    for start, end in RANGES:
+        check_against_rows(store, ts_ms, columns, every, start, end)
+
+
+@pytest.mark.parametrize(
+    ("every", "tier"), [(None, "raw"), (MINUTE, "raw"), (7 * MINUTE, "raw"), (5 * MINUTE, "5m"), (HOUR, "1h"), (DAY, "1h")]
+)
+def test_series_says_which_tier_it_is_from(open_store: Opener, every: int | None, tier: str) -> None:
+    store = open_store(retention=Retention(raw_days=30, five_minutes_days=300, hours_days=None))
+    store.write(Batch((rows(minutes(3), flow=[1, 2, 3]),), 1))
+    series = store.series(ask("flow", every_ms=every))
+    now = START + 2 * DAY
+    kept = {"raw": now - 30 * DAY, "5m": now - 300 * DAY, "1h": None}
+    assert (series.tier, series.kept_from_ms) == (tier, kept[tier])
+
+
+def test_series_when_the_rows_are_gone_is_answered_from_tiers_alone(open_store: Opener, time: Time) -> None:
+    store = open_store()
+    ts_ms, columns = season()
+    store.write(Batch((rows(ts_ms, **columns),), 1))
+    make_windows(store)
+    time.pass_days(100)
+    make_windows(store)
+    assert len(store.series(ask("flow", end=START + DAY)).ts_ms) == 0
+    for every in (5 * MINUTE, HOUR):
+        check_against_rows(store, ts_ms, columns, every, START, START + 30 * HOUR)
+    # A window that the range cuts is given whole where only the window is left.
+    cut = store.series(ask("flow", start=START + 90 * MINUTE, end=START + 3 * HOUR + 1, every_ms=HOUR, aggregate="count"))
+    whole = store.series(ask("flow", start=START + HOUR, end=START + 4 * HOUR, every_ms=HOUR, aggregate="count"))
+    assert cut.values["flow"].tolist() == whole.values["flow"].tolist()
+    time.pass_days(700)
+    make_windows(store)
+    assert len(store.series(ask("flow", every_ms=5 * MINUTE)).ts_ms) == 0
+    check_against_rows(store, ts_ms, columns, HOUR, START, START + 30 * HOUR)
+
+
+def test_series_after_late_rows_has_them_in_their_windows(open_store: Opener) -> None:
+    store = open_store()
+    ts_ms, columns = season()
+    late = np.random.default_rng(3).random(len(ts_ms)) < 0.3
+    parts = [
+        rows(
+            [ts for ts, chosen in zip(ts_ms, which, strict=True) if chosen],
+            seq=seq,
+            **{name: [v for v, chosen in zip(column, which, strict=True) if chosen] for name, column in columns.items()},
+        )
+        for which, seq in ((~late, 0), (late, 5_000))
+    ]
+    store.write(Batch((parts[0],), 1))
+    make_windows(store)
+    store.write(Batch((parts[1],), 2))
+    for _ in range(2):  # from the rows where they are touched; then with the windows made again
+        for every in (5 * MINUTE, HOUR):
+            check_against_rows(store, ts_ms, columns, every, START, START + 30 * HOUR)
+        make_windows(store)
+
+
+def test_tend_after_reopen_makes_the_windows_that_were_left(open_store: Opener, time: Time) -> None:
+    store = open_store()
+    ts_ms, columns = season()
+    store.write(Batch((rows(ts_ms, **columns),), 1))
+    assert store.tend()
+    store = open_store()
+    check_against_rows(store, ts_ms, columns, HOUR, START, START + 30 * HOUR)
+    make_windows(store)
+    time.pass_days(100)
+    check_against_rows(store, ts_ms, columns, HOUR, START, START + 30 * HOUR)
+
+
+def test_tend_in_the_running_hour_leaves_it_to_the_rows(open_store: Opener, time: Time) -> None:
+    store = open_store()
+    now = START + 2 * DAY
+    store.write(Batch((rows([now + 1, now + 2], flow=[1, 2]),), 1))
+    assert not store.tend()
+    asked = ask("flow", start=now, end=now + HOUR, every_ms=HOUR, aggregate="sum")
+    assert store.series(asked).values["flow"].tolist() == [3]
+    time.pass_days(0.05)
+    assert store.tend()
+    store.write(Batch((rows([now + 3], flow=[4], seq=2),), 2))
+    assert store.series(asked).values["flow"].tolist() == [7]
+    make_windows(store)
+    assert store.series(asked).values["flow"].tolist() == [7]
+
+
+def test_write_of_rows_past_their_age_rejects_those_and_keeps_the_rest(open_store: Opener) -> None:
+    store = open_store(retention=Retention(raw_days=2))
+    kept = [START, START + MINUTE]
+    mixed = rows([START - 1, START, START - DAY, START + MINUTE], flow=[1, 2, 3, 4])
+    rejected = store.write(Batch((rows([START], device=1, flow=[5]), mixed), 1))
+    assert [(row.rows, row.index) for row in rejected] == [(1, 0), (1, 2)]
+    assert "2 days" in rejected[0].reason
+    assert store.series(ask("flow", start=START - 2 * DAY)).ts_ms.tolist() == kept
+    assert (store.cursor(), store.count("pilot", "bed-1")) == (1, 2)
+
+
+def test_series_from_a_tier_beyond_its_limit_gives_the_earliest_and_says_so(open_store: Opener) -> None:
+    store = open_store()
+    store.write(Batch((rows(minutes(600), flow=[1.0] * 600),), 1))
+    for _ in range(2):
+        series = store.series(ask("flow", every_ms=10 * MINUTE, aggregate="count", limit=7))
+        assert series.truncated
+        assert series.ts_ms.tolist() == [START + i * 10 * MINUTE for i in range(7)]
+        assert series.values["flow"].tolist() == [10.0] * 7
+        assert not store.series(ask("flow", every_ms=10 * MINUTE, limit=60)).truncated
+        make_windows(store)
+
+
+def test_difference_counts_from_the_record_before_the_window_if_that_is_not_a_day_away(open_store: Opener) -> None:
+    store = open_store()
+    ts_ms = [START, START + HOUR + 1, START + 2 * HOUR, START + DAY + 3 * HOUR, START + DAY + 3 * HOUR + MINUTE]
+    store.write(Batch((rows(ts_ms, litres_total=[10, 15, 3, 50, 51]),), 1))
+    for _ in range(2):
+        asked = ask("litres_total", end=START + 2 * DAY, every_ms=HOUR, aggregate="difference")
+        assert store.series(asked).values["litres_total"].tolist() == [0, 5, 3, 1]
+        # A page that begins later says the same.
+        later = replace(asked, start_ms=START + HOUR)
+        assert store.series(later).values["litres_total"].tolist() == [5, 3, 1]
+        make_windows(store)
+
+
+def test_difference_of_what_is_no_total_is_rejected(open_store: Opener) -> None:
+    with pytest.raises(StoreRejected, match="flow"):
+        open_store().series(ask("flow", every_ms=HOUR, aggregate="difference"))
+
+
+def test_series_from_tiers_of_a_device_that_changed_its_kind_joins_both(open_store: Opener) -> None:
+    store = open_store()
+    early = rows(minutes(1), flow=[1], litres_total=[5])
+    meter = rows([START + MINUTE, START + 2 * MINUTE], kind="water-meter", seq=1, flow=[2, 6], litres_total=[1, 4])
+    store.write(Batch((early, meter), 1))
+    for _ in range(2):
+        for aggregate, flow in (("mean", 3), ("last", 6), ("count", 3)):
+            asked = ask("flow", every_ms=HOUR, aggregate=aggregate)
+            assert store.series(asked).values["flow"].tolist() == [flow]
+        asked = ask("litres_total", every_ms=HOUR, aggregate="difference")
+        assert store.series(asked).values["litres_total"].tolist() == [4]
+        make_windows(store)
+
+
+def test_names_with_signs_of_every_language_stay_what_they_are_in_tiers(open_store: Opener) -> None:
+    names = Names(*((name, f"d{name}") for name in HOSTILE))
+    store = open_store(names)
+    written = tuple(rows(minutes(1), device=i, kind=f"{name} kind", **{f"q {name}": [i]}) for i, name in enumerate(HOSTILE))
+    store.write(Batch(written, 1))
+    make_windows(store)
+    for i, name in enumerate(HOSTILE):
+        series = store.series(ask(f"q {name}", site=name, device=f"d{name}", every_ms=HOUR))
+        assert series.values[f"q {name}"].tolist() == [i]

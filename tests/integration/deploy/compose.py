@@ -102,7 +102,7 @@ class Machine:
     def volume(self, name: str) -> Path:
         """Return the folder that stands for a volume."""
         path = self.folder / "volumes" / name
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # as the image has them
         return path
 
     def start(self, name: str) -> None:

@@ -167,3 +167,12 @@ def test_the_builds_own_tool_is_found_in_the_developers_lock_with_its_hashes(tmp
     assert len(lines) >= 2
     assert all(line.strip().startswith("--hash=sha256:") for line in lines[1:])
     assert not lines[-1].endswith("\\")
+
+
+def test_deployment_page_tells_of_every_service_volume_and_variable() -> None:
+    page = (ROOT / "docs/deployment.md").read_text()
+    compose = yaml.safe_load(COMPOSE_FILE.read_text())
+    variables = set(re.findall(r"\$\{(\w+)", COMPOSE_FILE.read_text()))
+
+    assert len(variables) == 8
+    assert [name for name in {*compose["services"], *compose["volumes"], *variables} if f"`{name}`" not in page] == []

@@ -21,6 +21,7 @@ from tests.integration.deploy.compose import ROOT, Machine, program, read_compos
 from tests.servers.influx import find_influxd
 from tests.servers.mosquitto import mosquitto_executable
 from tirta.client import Client
+from tirta.errors import ServiceAnswer
 
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/pilot.json").read_text())
 DATA_SOURCE = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/influxdb.yml").read_text())["datasources"][0]
@@ -188,6 +189,25 @@ def test_tirta_stopped_ends_in_time_and_knows_everything_at_its_next_start(machi
     with Client(machine.api, _token(machine)) as again:
         assert _latest(again, "taman-kota:bedeng-6:1") == 0.33
     assert _publish(machine, shown["username"], shown["password"], 0.34) == 0
+
+
+def test_doctor_where_tirta_runs_finds_nothing_wrong(machine: Machine) -> None:
+    told = machine.run("tirta", "tirta", "doctor")
+
+    assert told.returncode == 0, told.stdout
+    assert "BAD" not in told.stdout
+
+
+def test_token_created_and_revoked_where_tirta_runs_counts_at_once(machine: Machine) -> None:
+    token = machine.run("tirta", "tirta", "token", "create", "made").stdout.strip()
+    with Client(machine.api, token) as made:
+        assert made.get("/api/v1/sites")["items"]
+
+        assert machine.run("tirta", "tirta", "token", "revoke", "made").returncode == 0
+        with pytest.raises(ServiceAnswer) as refused:
+            made.get("/api/v1/sites")
+
+    assert refused.value.status == 401
 
 
 def test_secrets_stand_in_no_log(machine: Machine) -> None:

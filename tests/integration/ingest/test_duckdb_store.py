@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import resource
 import signal
 import subprocess
@@ -15,9 +17,11 @@ import duckdb
 import numpy as np
 import pytest
 
+from gateway.clock import SteppedClock
 from ingest.store import Batch, DuckDBConfig, DuckDBStore, Rows, SeriesQuery, StoreRefused, StoreRejected, StoreUnavailable
 
 TS = 1_763_770_800_000
+CLOCK = SteppedClock(TS + 86_400_000)
 ROWS = 100
 
 
@@ -41,12 +45,12 @@ def make_rows(*, first: int = 0, kind: str = "water-meter", quantity: str = "flo
 
 
 def opened(path: Path) -> closing[DuckDBStore]:
-    return closing(DuckDBStore(DuckDBConfig(path), Names()))
+    return closing(DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK))
 
 
 def write_for_ever(path: Path) -> None:
     """Write batch after batch and say how far; run in a process that is killed."""
-    store = DuckDBStore(DuckDBConfig(path), Names())
+    store = DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK)
     upto = store.cursor()
     while True:
         store.write(Batch((make_rows(first=upto * ROWS),), upto + 1))
@@ -72,7 +76,7 @@ def write_past_a_full_disk(path: Path) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, no_limit[1]))
-    store = DuckDBStore(DuckDBConfig(path), Names())
+    store = DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK)
     failures = 0
     upto = 0
     while upto < 400:
@@ -161,3 +165,115 @@ def test_open_of_a_file_with_a_newer_layout_is_refused(tmp_path: Path) -> None:
         connection.execute("UPDATE store SET version = 99")
     with pytest.raises(StoreRefused, match="update Tirta"):
         opened(path)
+
+
+HOUR = 3_600_000
+HOURS = 6
+
+
+def hour_counts(store: DuckDBStore, every_ms: int = HOUR) -> dict[int, float]:
+    query = SeriesQuery("pilot", "bed-1", 1, ("flow",), TS - TS % HOUR, TS + HOURS * HOUR, every_ms, "count")
+    series = store.series(query)
+    return dict(zip(series.ts_ms.tolist(), series.values["flow"].tolist(), strict=True))
+
+
+def spread(upto: int) -> Rows:
+    """Rows of a batch, spread over all hours."""
+    rows = make_rows(first=upto * ROWS)
+    rows.ts_ms[:] = TS + (rows.seq * 7919 * 1000) % (HOURS * HOUR)
+    return rows
+
+
+def test_tend_while_another_thread_writes_counts_every_row_once(tmp_path: Path) -> None:
+    wall = itertools.count(0, 60)
+    store = DuckDBStore(DuckDBConfig(tmp_path / "series.duckdb"), Names(), clock=CLOCK, wall_s=lambda: float(next(wall)))
+    batches = 60
+    with closing(store):
+        writer = Thread(target=lambda: [store.write(Batch((spread(i),), i + 1)) for i in range(batches)])
+        writer.start()
+        turns = 0
+        while writer.is_alive():
+            turns += store.tend()
+        writer.join()
+        while store.tend():
+            turns += 1
+        assert turns > HOURS
+        assert sum(hour_counts(store).values()) == sum(hour_counts(store, 300_000).values()) == batches * ROWS
+    with duckdb.connect(str(tmp_path / "series.duckdb")) as file:
+        kept = file.execute('SELECT sum(flow_count), count(DISTINCT began) FROM "tier_1h_water-meter"').fetchone()
+        assert kept == (batches * ROWS, len({(ts // HOUR) for i in range(batches) for ts in spread(i).ts_ms.tolist()}))
+        assert file.execute("SELECT count(*) FROM touched").fetchone() == (0,)
+
+
+def write_and_tend_for_ever(path: Path) -> None:
+    """Write batches and make windows, in two threads; run in a process that is killed."""
+    wall = itertools.count(0, 60)
+    store = DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK, wall_s=lambda: float(next(wall)))
+
+    def tend() -> None:
+        while True:
+            store.tend()
+
+    Thread(target=tend, daemon=True).start()
+    upto = store.cursor()
+    while True:
+        store.write(Batch((spread(upto),), upto + 1))
+        upto += 1
+        print(upto, flush=True)
+
+
+def test_tend_killed_at_any_moment_forgets_no_touched_hour(tmp_path: Path) -> None:
+    path = tmp_path / "series.duckdb"
+    code = f"from pathlib import Path; import {__name__} as t; t.write_and_tend_for_ever(Path({str(path)!r}))"
+    for batches in (4, 25, 12):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(batches):
+                process.stdout.readline()
+            process.kill()
+        with opened(path) as store:
+            assert sum(hour_counts(store).values()) == store.cursor() * ROWS
+    wall = itertools.count(0, 60)
+    with closing(DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK, wall_s=lambda: float(next(wall)))) as store:
+        while store.tend():
+            pass
+        expected = store.cursor() * ROWS
+    with duckdb.connect(str(path)) as file:
+        for tier in ("5m", "1h"):
+            assert file.execute(f'SELECT sum(flow_count) FROM "tier_{tier}_water-meter"').fetchone() == (expected,)
+
+
+def test_open_of_a_file_of_the_first_layout_makes_windows_of_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "series.duckdb"
+    with opened(path) as store:
+        store.write(Batch((spread(0), make_rows(kind="pond-feeder", first=ROWS, quantity="ph")), 1))
+        counts = hour_counts(store)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE touched; UPDATE store SET version = 1")
+    wall = itertools.count(0, 60)
+    with closing(DuckDBStore(DuckDBConfig(path), Names(), clock=CLOCK, wall_s=lambda: float(next(wall)))) as store:
+        assert hour_counts(store) == counts
+        turns = 0
+        while store.tend():
+            turns += 1
+        assert turns == len(counts) + 1
+        assert hour_counts(store) == counts
+
+
+def test_tend_deletes_rows_past_their_age_in_steps_and_keeps_their_windows(tmp_path: Path) -> None:
+    clock = SteppedClock(TS + 8 * HOUR)
+    wall = itertools.count(0, 60)
+    config = DuckDBConfig(tmp_path / "series.duckdb", rows_a_step=30)
+    with closing(DuckDBStore(config, Names(), clock=clock, wall_s=lambda: float(next(wall)))) as store:
+        store.write(Batch((spread(0), make_rows(first=ROWS)), 1))
+        while store.tend():
+            pass
+        counts = hour_counts(store)
+        assert store.count("pilot", "bed-1") == 2 * ROWS
+        asyncio.run(clock.advance(91 * 86_400))
+        steps = 0
+        while store.tend():
+            steps += 1
+        assert steps == -(-2 * ROWS // 30)
+        assert store.count("pilot", "bed-1") == 0
+        assert hour_counts(store) == counts

@@ -3,21 +3,28 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from influxdb_client import InfluxDBClient, Permission, PermissionResource
 
+from gateway.clock import SteppedClock
 from ingest.store import (
     Batch,
     InfluxConfig,
     InfluxStore,
+    Retention,
     Rows,
     SeriesQuery,
     StoreError,
@@ -32,6 +39,7 @@ __all__ = ["influx_server"]
 pytestmark = pytest.mark.timeout(2_700)  # the first run may build influxd
 
 TS = 1_763_770_800_000
+CLOCK = SteppedClock(TS + 86_400_000)
 NAMELESS = 99  # a device that InfluxDB cannot take
 QUERY = SeriesQuery("pilot", "bed-1", 1, ("flow",), TS, TS + 60_000)
 
@@ -60,7 +68,7 @@ def config_of(server: InfluxServer, folder: Path) -> InfluxConfig:
 
 
 def opened(config: InfluxConfig, *booleans: str) -> closing[InfluxStore]:
-    return closing(InfluxStore(config, Names(), frozenset(booleans)))
+    return closing(InfluxStore(config, Names(), frozenset(booleans), clock=CLOCK))
 
 
 def test_write_after_a_lost_cursor_leaves_each_row_once(influx_server: InfluxServer, tmp_path: Path) -> None:
@@ -150,8 +158,23 @@ def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[str]:
     """Run a server whose answer (status, body) to a request's body is given."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Have every bucket that is asked for."""
+            name = parse_qs(urlsplit(self.path).query)["name"][0]
+            days = {"b": 0, "b_5m": 732, "b_1h": 0}[name]
+            rules = [{"type": "expire", "everySeconds": days * 86_400}] if days else []
+            self._answer(
+                200, json.dumps({"buckets": [{"id": "1", "orgID": "1", "name": name, "retentionRules": rules}]}).encode()
+            )
+
         def do_POST(self) -> None:
-            status, body = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            asked = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.startswith("/api/v2/query") and b"flags" in asked:
+                self._answer(200, b"")  # it holds no rows yet
+            else:
+                self._answer(*answer(asked))
+
+        def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Retry-After", "7")
             self.send_header("Content-Length", str(len(body)))
@@ -215,3 +238,87 @@ def test_series_of_a_question_that_influxdb_does_not_take_is_rejected(tmp_path: 
 
 def test_config_shown_in_a_log_hides_the_token(tmp_path: Path) -> None:
     assert "hush" not in repr(InfluxConfig("http://h", "o", "b", "hush", tmp_path / "cursor.sqlite"))
+
+
+def limited(server: InfluxServer, *buckets: str) -> InfluxServer:
+    """Return the server with a token that may read and write these buckets and no more."""
+    with InfluxDBClient(server.url, server.token, org=server.org) as client:
+        found = [client.buckets_api().find_bucket_by_name(name) for name in buckets]
+        permissions = [
+            Permission(action, PermissionResource("buckets", id=bucket.id, org_id=bucket.org_id))
+            for bucket in found
+            for action in ("read", "write")
+        ]
+        made = client.authorizations_api().create_authorization(org_id=found[0].org_id, permissions=permissions)
+        return replace(server, token=made.token)
+
+
+def retention_of(server: InfluxServer, name: str) -> int:
+    with InfluxDBClient(server.url, server.token, org=server.org) as client:
+        rules = client.buckets_api().find_bucket_by_name(name).retention_rules
+        return rules[0].every_seconds if rules else 0
+
+
+def tended(config: InfluxConfig, now_ms: int, retention: Retention | None = None) -> closing[InfluxStore]:
+    wall = itertools.count(0, 60)
+    clock = SteppedClock(now_ms)
+    return closing(
+        InfluxStore(config, Names(), frozenset(), retention=retention, clock=clock, wall_s=lambda: float(next(wall)))
+    )
+
+
+def test_write_makes_the_buckets_of_the_tiers_and_bounds_each(influx_server: InfluxServer, tmp_path: Path) -> None:
+    server = influx_server.make_bucket("made")
+    now_ms = int(time.time() * 1000)
+    with tended(config_of(server, tmp_path), now_ms, Retention(10, 20, None)) as store:
+        store.write(Batch((make_rows(2, ts_ms=now_ms - 7_200_000, flow=1.0),), 1))
+        day = 86_400
+        assert [retention_of(server, name) for name in ("made", "made_5m", "made_1h")] == [0, 22 * day, 0]
+        while store.tend():
+            pass
+        assert retention_of(server, "made") == 12 * day
+
+
+def test_write_with_a_token_for_the_three_buckets_alone_is_enough(influx_server: InfluxServer, tmp_path: Path) -> None:
+    server = influx_server.make_bucket("least")
+    server.make_bucket("least_5m")
+    server.make_bucket("least_1h")
+    token = limited(server, "least", "least_5m", "least_1h")
+    now_ms = int(time.time() * 1000)
+    hour_ms = now_ms // 3_600_000 * 3_600_000 - 7_200_000
+    with tended(config_of(token, tmp_path), now_ms) as store:
+        store.write(Batch((make_rows(4, ts_ms=hour_ms, flow=2.0),), 1))
+        while store.tend():
+            pass
+        query = replace(QUERY, start_ms=hour_ms, end_ms=hour_ms + 3_600_000, every_ms=3_600_000, aggregate="sum")
+        assert store.series(query).values["flow"].tolist() == [8.0]
+    assert retention_of(server, "least") == 92 * 86_400
+
+
+def test_write_with_a_token_that_may_not_make_buckets_is_refused_with_the_command(
+    influx_server: InfluxServer, tmp_path: Path
+) -> None:
+    server = influx_server.make_bucket("lacking")
+    with opened(config_of(limited(server, "lacking"), tmp_path)) as store:
+        with pytest.raises(StoreRefused, match="influx bucket create --org tirta --name lacking_5m"):
+            store.write(Batch((make_rows(1, flow=1.0),), 1))
+        assert store.cursor() == 0
+
+
+def test_tend_after_a_lost_file_of_marks_makes_the_windows_of_every_row(influx_server: InfluxServer, tmp_path: Path) -> None:
+    server = influx_server.make_bucket("lost-marks")
+    now_ms = int(time.time() * 1000)
+    hour_ms = now_ms // 3_600_000 * 3_600_000 - 30 * 3_600_000
+    query = replace(QUERY, start_ms=hour_ms, end_ms=now_ms, every_ms=3_600_000, aggregate="count")
+    with tended(config_of(server, tmp_path), now_ms) as store:
+        for i in range(3):
+            store.write(Batch((make_rows(5, ts_ms=hour_ms + i * 10 * 3_600_000, flow=1.0),), i + 1))
+        store.tend()
+    (tmp_path / "other").mkdir()
+    config = replace(config_of(server, tmp_path), cursor_path=tmp_path / "other" / "cursor.sqlite")
+    with tended(config, now_ms) as store:
+        turns = 0
+        while store.tend():
+            turns += 1
+        assert turns == 3
+        assert store.series(query).values["flow"].tolist() == [5.0, 5.0, 5.0]

@@ -7,9 +7,12 @@ import asyncio
 import contextlib
 import json
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gateway.clock import WallClock
 from gateway.credentials import INGEST
 from gateway.link import Link, LinkConfig
-from gateway.quantities import load_catalogue
+from gateway.quantities import Kind, load_catalogue
 from gateway.topics import Address
 from ingest.decode import BurstDecoder
 from ingest.devices import DeviceTable
-from ingest.errors import Fenced
+from ingest.errors import Fenced, Full
 from ingest.feed import LiveFeed
 from ingest.journal import JournalConfig, SqliteJournal
 from ingest.judge import Judge
@@ -34,7 +37,7 @@ from ingest.notes import Notes
 from ingest.pipeline import Ingest, IngestConfig
 from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig
-from ingest.sequences import Sequences
+from ingest.sequences import GapTotals, Sequences
 from ingest.store import Batch, DuckDBConfig, DuckDBStore, SeriesQuery, StoreUnavailable
 from ingest.store.batch import RejectedRow
 from ingest.writer import WriterConfig
@@ -111,6 +114,11 @@ class House:
             for part in (self.journal, self.progress, self.quarantine, self.store):
                 part.close()
 
+    def catalogue_with(self, quantity: str) -> Kind:
+        """The devices' kind, having gained a quantity."""
+        kind = CATALOGUE.kinds["irrigation-controller"]
+        return replace(kind, quantities=(*kind.quantities, CATALOGUE.quantities[quantity]))
+
     def counts(self) -> list[int]:
         return [self.store.count(*name.split("/")) for name in DEVICES]
 
@@ -120,6 +128,11 @@ class House:
         found = self.store.series(SeriesQuery(site, name, 1, ("flow",), now_ms - 86_400_000, now_ms + 86_400_000))
         assert not found.truncated
         return sorted(found.values["flow"].astype(np.int64).tolist())
+
+    def sees(self, device: int, flow: float) -> bool:
+        """Whether this is the newest flow of a device's first zone."""
+        site, name = DEVICES[device].split("/")
+        return self.latest.zone_values(site, name, 1).get("flow", (None, 0))[0] == flow
 
     def reopened(self) -> House:
         self.devices = DeviceTable()
@@ -264,7 +277,7 @@ async def test_ingest_of_bad_input_keeps_it_with_its_reason_and_stores_the_next(
         await until(lambda: house.counts() == [1, 1], "the good ones are stored")
         (kept,), _ = house.quarantine.list()
         assert (kept.reason, kept.site, kept.device, kept.size) == (reason, "kebun", "bed-0", len(payload))
-        assert kept.payload == payload[:4096]
+        assert kept.payload == (payload if len(payload) <= 65_536 else payload[:4096])
         assert (ingest.problems, ingest.counters.rejected) == ({}, 1)
 
 
@@ -401,3 +414,106 @@ async def test_ingest_with_a_journal_put_back_from_an_older_copy_goes_on(house: 
         await until(lambda: house.counts()[0] == 11, "the next is stored")
         assert house.values(0) == list(range(11))
         assert ingest.problems == {}
+
+
+STATUS = "tirta/v1/kebun/bed-0/status"
+
+
+async def test_ingest_of_statuses_opens_the_gap_of_a_boot_s_tail_and_counts_what_is_given_up(
+    house: House, beds: list[Publisher]
+) -> None:
+    async with house.running() as ingest:
+        await send(beds[0], [record(0), record(3)])
+        await until(lambda: house.counts()[0] == 2, "both are stored")
+        told = {"online": True, "boot": 2, "last": {"boot": 1, "seq": 9}}
+        ingest.announcements.hear([(STATUS, json.dumps(told).encode()), ("tirta/v1/kebun/bed-0/ack", b"{}")])
+        await until(lambda: house.sequences.totals() == GapTotals(2, 8, 0), "the tail is a gap")
+        await send(beds[0], [record(2)])
+        await until(lambda: house.sequences.totals() == GapTotals(2, 7, 0), "a late one closes its part")
+        ingest.announcements.hear([(STATUS, json.dumps({**told, "oldest": {"boot": 1, "seq": 5}}).encode())])
+        await until(lambda: house.sequences.totals() == GapTotals(1, 5, 2), "what the device holds no more is lost")
+    async with house.running():
+        assert house.sequences.totals() == GapTotals(1, 5, 2)
+
+
+async def test_ingest_of_a_replayed_record_stores_it_once_and_lets_it_go(house: House, beds: list[Publisher]) -> None:
+    good = house.catalogue_with("turbidity")
+    async with house.running() as ingest:
+        await send(beds[0], [record(0, turbidity=5.0), record(1)])
+        await until(lambda: house.counts()[0] == 1, "the good one is stored")
+        (kept,), _ = house.quarantine.list()
+        assert await ingest.announcements.replay(kept) == "refused"
+        (kept,), _ = house.quarantine.list()
+        house.devices.put(Address("kebun", "bed-0"), good)
+        assert await asyncio.gather(*(ingest.announcements.replay(kept) for _ in range(3))) == ["stored"] * 3
+        assert await ingest.announcements.replay(kept) is None
+        await until(lambda: house.values(0) == [0, 1], "it is stored")
+        assert house.quarantine.list() == ([], None)
+    house.reopened()
+    assert house.values(0) == [0, 1]
+
+
+async def test_ingest_after_the_broker_forgot_the_session_shows_the_window(
+    house: House, broker: Mosquitto, beds: list[Publisher]
+) -> None:
+    async with house.running() as ingest:
+        await send(beds[0], [record(0)])
+        await until(lambda: house.counts()[0] == 1, "it is stored")
+        heard_ms = ingest.sessions.heard_ms
+        broker.stop(signal.SIGKILL)
+        broker.start()
+        await until(lambda: ingest.sessions.count == 1, "the lost session is noted")
+        (window,) = ingest.sessions.windows
+        assert heard_ms == window.start_ms < window.end_ms
+    broker.stop(signal.SIGKILL)
+    broker.start()
+    async with house.running() as ingest:
+        await until(lambda: ingest.sessions.count == 2, "the one between two processes is noted too")
+    async with house.running() as ingest:
+        await asyncio.sleep(1.2)
+        assert ingest.sessions.count == 2
+
+
+async def test_ingest_with_a_journal_that_does_not_take_refuses_a_replay_at_once(house: House, beds: list[Publisher]) -> None:
+    async with house.running() as ingest:
+        await send(beds[0], [b"{"])
+        await until(lambda: house.quarantine.totals()["kept"] == 1, "it is kept")
+        (kept,), _ = house.quarantine.list()
+        (pages,) = house.journal._writer.execute("pragma page_count").fetchone()
+        house.journal._writer.execute(f"pragma max_page_count = {pages}")
+        with pytest.raises(Full):
+            await ingest.announcements.replay(replace(kept, payload=b"x" * 2_000_000))
+        house.journal._writer.execute("pragma max_page_count = 1000000")
+        assert await ingest.announcements.replay(kept) == "refused"
+        assert ingest.problems == {}
+
+
+DAY_MS = 86_400_000
+
+
+async def test_ingest_of_a_three_days_backlog_keeps_no_other_device_waiting_and_puts_every_point_in_its_place(
+    house: House, beds: list[Publisher]
+) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    backlog = [record(seq, ts=now_ms - 3 * DAY_MS + seq * 60_000, flow=1 + seq % 7) for seq in range(4320)]
+    payloads = [b"[%s]" % b",".join(backlog[start : start + 500]) for start in range(0, 4320, 500)]
+    random.Random(3).shuffle(payloads)
+    assert max(map(len, payloads)) <= 65_536
+    async with house.running() as ingest:
+        emptying = asyncio.create_task(send(beds[0], payloads))
+        waits = []
+        for seq in range(20):
+            begun = time.monotonic()
+            await send(beds[1], [json.dumps({"boot": 1, "seq": seq, "ts": now_ms + seq, "flow": seq}).encode()])
+            await until(partial(house.sees, 1, seq), "it is seen")
+            waits.append(time.monotonic() - begun)
+        await emptying
+        await until(lambda: house.counts() == [4320, 20], "all is stored")
+        assert max(waits) < 2.0
+        assert house.sequences.totals() == GapTotals(0, 0, 0)
+        assert ingest.counters.rejected == 0
+        query = SeriesQuery("kebun", "bed-0", 1, ("flow",), now_ms - 4 * DAY_MS, now_ms, limit=5000)
+        found = house.store.series(query)
+        assert found.ts_ms.tolist() == [now_ms - 3 * DAY_MS + seq * 60_000 for seq in range(4320)]
+        assert found.values["flow"].tolist() == [1 + seq % 7 for seq in range(4320)]
+        assert house.latest.zone_values("kebun", "bed-0", 1)["flow"] == (1 + 4319 % 7, now_ms - 3 * DAY_MS + 4319 * 60_000)

@@ -6,9 +6,10 @@ Only the broker is not there: credentials are made and kept, commands are kept, 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
-from api import HealthCheck, Services, create_app
+from api import HealthCheck, Issued, Services, create_app
 from control import registry, tokens
 from control.access import Grant
 from control.audit import Trail
@@ -27,10 +28,18 @@ from control.database import Database, open_database
 from control.passwords import PasswordConfig, Passwords
 from gateway import Address, SteppedClock, load_catalogue
 from gateway.errors import LinkLost
+from ingest.announcements import Announcements
+from ingest.bursts import StoredBurst
+from ingest.decode import BurstDecoder
 from ingest.devices import DeviceTable
 from ingest.feed import LiveFeed
+from ingest.gaps import GapBook
+from ingest.journal import Entry
+from ingest.judge import Judge
 from ingest.latest import LatestState
+from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig
+from ingest.sequences import Sequences
 from ingest.store.batch import Batch, Rows
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 
@@ -56,26 +65,31 @@ class Credentials:
     database: Database
     calls: list[tuple[str, str]] = field(default_factory=list)
     broken: bool = False
+    notice: str | None = None
 
-    async def provision(self, address: Address) -> str:
+    async def provision(self, address: Address) -> Issued:
         return self._new("provision", address)
 
-    async def rotate(self, address: Address, trail: Trail | None = None) -> str:
+    async def rotate(self, address: Address, trail: Trail | None = None) -> Issued:
         return self._new("rotate", address, trail)
 
-    async def revoke(self, address: Address) -> None:
+    async def revoke(self, address: Address) -> str | None:
         if self.broken:
             raise LinkLost
         self.calls.append(("revoke", address.key))
+        return self.notice
 
-    def _new(self, call: str, address: Address, trail: Trail | None = None) -> str:
+    def _new(self, call: str, address: Address, trail: Trail | None = None) -> Issued:
         if self.broken:
             raise LinkLost
         password = secrets.token_urlsafe(32)
         with self.database.session() as session:
             registry.set_password_hash(session, address.key, hashlib.sha256(password.encode()).hexdigest(), trail=trail)
         self.calls.append((call, address.key))
-        return password
+        return Issued(password, self.notice)
+
+
+Decide = Callable[[StoredBurst], int]
 
 
 @dataclass
@@ -90,6 +104,7 @@ class House:
     tokens: dict[str, str]
     stopping: list[bool]
     published: list[tuple[str, bytes]]
+    decide: Decide
     position: int = 0
 
     def client(self, rights: str | None = "operator") -> httpx2.AsyncClient:
@@ -97,6 +112,11 @@ class House:
         headers = {} if rights is None else {"authorization": f"Bearer {self.tokens[rights]}"}
         transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx2.AsyncClient(transport=transport, base_url="http://tirta", headers=headers)
+
+    def receive(self, device: str, *payloads: bytes) -> None:
+        """Decide about telemetry payloads of a device of the site, as if they had come in one burst."""
+        topics = [f"tirta/v1/taman-kota/{device}/telemetry"] * len(payloads)
+        self.decide(StoredBurst(START_MS, topics, payloads))
 
     def measure(self, device: str, ts_ms: list[int], zone: int = 1, **columns: list[float]) -> None:
         """Bring measurements of a device of the site to the latest values and into the store."""
@@ -125,7 +145,8 @@ def open_house(folder: Path) -> Iterator[House]:
     """Open every part in `folder`, with a token for each sort of rights, and close them after."""
     catalogue, devices, clock = load_catalogue(), DeviceTable(), SteppedClock(START_MS)
     database = open_database(f"sqlite:///{folder}/control.db")
-    store = DuckDBStore(DuckDBConfig(folder / "series.duckdb"), devices)
+    totals = frozenset(quantity.name for quantity in catalogue.quantities.values() if quantity.total)
+    store = DuckDBStore(DuckDBConfig(folder / "series.duckdb"), devices, totals=totals, clock=clock)
     quarantine = Quarantine(QuarantineConfig(folder / "quarantine.db"))
     feed = LiveFeed()
     metrics = CollectorRegistry()
@@ -141,11 +162,29 @@ def open_house(folder: Path) -> Iterator[House]:
         published.append((topic, payload))
 
     latest = LatestState(devices, catalogue)
+    sequences, progress = Sequences(), Progress(folder / "progress.db")
+    judge = Judge(BurstDecoder(devices, catalogue), devices, sequences, quarantine, latest, progress)
+    known: dict[str | None, int] = {}
+
+    def decide(stored: StoredBurst) -> int:
+        judged = judge.judge([Entry(judge.position + 1, stored)])
+        asyncio.get_running_loop().call_soon(announcements.settle, judged)
+        return judge.position
+
+    async def append(stored: StoredBurst, burst_id: str | None = None, *, patient: bool = True) -> tuple[int, bool]:
+        fresh = burst_id is None or burst_id not in known
+        if fresh:
+            known[burst_id] = decide(stored)
+        return known[burst_id], fresh
+
+    announcements = Announcements(append, judge, clock)
     services = Services(
         database=database,
         latest=latest,
         store=store,
         quarantine=quarantine,
+        replay=announcements.replay,
+        gaps=GapBook(devices, sequences, judge.sessions),
         controller=Controller(database, latest, publish, clock, feed),
         provisioner=provisioner,
         feed=feed,
@@ -162,8 +201,9 @@ def open_house(folder: Path) -> Iterator[House]:
         rights = {"viewer": (Grant("viewer"),), "service": (Grant("viewer"),), "operator": tokens.EVERYTHING}
         made = {name: tokens.create(session, f"a-{name}", grants, now_ms=START_MS)[0] for name, grants in rights.items()}
     try:
-        yield House(create_app(services), services, devices, provisioner, checks, made, stopping, published)
+        yield House(create_app(services), services, devices, provisioner, checks, made, stopping, published, decide)
     finally:
+        progress.close()
         quarantine.close()
         store.close()
         database.close()

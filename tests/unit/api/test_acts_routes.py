@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 import pytest
 
-from control.decisions import store_decision
+from control.decisions import Finding, store_decisions
 from rules.reasons import Reason
 from tests.unit.api.house import START_MS, House
 
@@ -140,8 +140,7 @@ async def test_list_decisions_tells_reasons_numbers_and_sentences(house: House, 
     for number, reason in enumerate((Reason.DRY, Reason.WET_ENOUGH)):
         inputs = {"soil_moisture": 0.2 + number / 10, "low": 0.22, "litres": 20.0, "seconds": 120.0, "high": None}
         with house.services.database.session() as session:
-            store_decision(
-                session,
+            finding = Finding(
                 BED,
                 at_ms=START_MS + number * 60_000,
                 kind="irrigation",
@@ -150,6 +149,7 @@ async def test_list_decisions_tells_reasons_numbers_and_sentences(house: House, 
                 latched=False,
                 inputs=inputs.copy,
             )
+            store_decisions(session, [finding])
     first = (await pilot.get(DECISIONS, params={"zone": BED, "limit": 1})).json()
     second = (await pilot.get(DECISIONS, params={"zone": BED, "limit": 1, "after": first["next"]})).json()
 

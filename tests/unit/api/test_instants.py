@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.instants import format_instant, parse_every, parse_instant
+from api.instants import format_instant, format_instants, parse_every, parse_instant
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,11 @@ def test_format_instant_of_any_moment_is_read_back_the_same(ms: int) -> None:
 
     assert text.endswith("Z")
     assert parse_instant(text) == ms
+
+
+@given(st.lists(st.integers(-(2**60), 2**60) | st.integers(1795323600000, 1795323602000)))
+def test_format_instants_of_many_writes_each_as_if_alone(moments: list[int]) -> None:
+    assert format_instants(moments) == {ms: format_instant(ms) for ms in moments}
 
 
 def test_format_instant_beyond_the_calendar_shows_its_end() -> None:

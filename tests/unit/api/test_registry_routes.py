@@ -158,6 +158,25 @@ async def test_revoke_device_shuts_it_out_and_hides_it(house: House, pilot: http
     assert (await pilot.delete(f"{DEVICES}/taman-kota:bedeng-1")).status_code == 404
 
 
+async def test_credentials_at_a_broker_reloaded_by_hand_come_with_what_to_do(house: House, pilot: httpx2.AsyncClient) -> None:
+    house.provisioner.notice = "send it SIGHUP"
+
+    rotated = await pilot.post(f"{DEVICES}/taman-kota:bedeng-1/credential")
+    revoked = await pilot.delete(f"{DEVICES}/taman-kota:bedeng-1")
+
+    assert rotated.json()["notice"] == "send it SIGHUP"
+    assert (revoked.status_code, revoked.json()) == (200, {"notice": "send it SIGHUP"})
+
+
+async def test_rotate_credential_while_the_broker_is_away_says_what_stands(house: House, pilot: httpx2.AsyncClient) -> None:
+    house.provisioner.broken = True
+
+    answer = await pilot.post(f"{DEVICES}/taman-kota:bedeng-1/credential")
+
+    assert answer.status_code == 503
+    assert "make another once it answers" in answer.json()["detail"]
+
+
 async def test_revoke_device_while_the_broker_is_away_says_what_stands(house: House, pilot: httpx2.AsyncClient) -> None:
     house.provisioner.broken = True
     answer = await pilot.delete(f"{DEVICES}/taman-kota:bedeng-1")
@@ -193,6 +212,22 @@ async def test_list_zones_fits_its_description(house: House, pilot: httpx2.Async
     assert [zone["id"] for zone in answer["items"]] == ["taman-kota:bedeng-1:1", "taman-kota:kolam-1:1"]
     only = (await pilot.get(ZONES, params={"device": "taman-kota:kolam-1"})).json()["items"]
     assert [zone["id"] for zone in only] == ["taman-kota:kolam-1:1"]
+
+
+async def test_list_zones_gives_each_value_its_own_age_as_shown_alone(house: House, pilot: httpx2.AsyncClient) -> None:
+    house.measure("bedeng-1", [START_MS - 90_250], flow=[2.0], valve_open=[0.0])
+    house.measure("bedeng-1", [START_MS - 1], soil_moisture=[0.31])
+    house.measure("kolam-1", [START_MS - 1], aerator_on=[1.0])
+    bed, pond = (await pilot.get(ZONES)).json()["items"]
+
+    assert bed == (await pilot.get(f"{ZONES}/{bed['id']}")).json()
+    assert {name: (one["value"], one["at"], one["age_s"]) for name, one in bed["latest"].items()} == {
+        "flow": (2.0, "2026-11-22T04:58:29.750Z", 90.25),
+        "valve_open": (False, "2026-11-22T04:58:29.750Z", 90.25),
+        "soil_moisture": (0.31, "2026-11-22T04:59:59.999Z", 0.001),
+    }
+    assert pond["latest"]["aerator_on"] == {"value": True, "unit": "bool", "at": "2026-11-22T04:59:59.999Z", "age_s": 0.001}
+    assert ZoneAnswer.model_validate(bed, strict=True).model_dump() == bed
 
 
 async def test_list_zones_with_some_quantities_shows_only_those(house: House, pilot: httpx2.AsyncClient) -> None:

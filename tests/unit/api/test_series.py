@@ -30,6 +30,8 @@ async def test_read_series_gives_rows_as_sent(house: House, pilot: httpx2.AsyncC
         "end": "2026-11-22T05:00:00Z",
         "every_s": None,
         "aggregate": None,
+        "tier": "raw",
+        "kept_from": "2026-08-24T05:00:00Z",
         "units": {"soil_moisture": "m3/m3", "flow": "L/min"},
         "items": [
             {"at": "2026-11-22T04:57:00Z", "soil_moisture": 0.2, "flow": None},
@@ -61,11 +63,34 @@ async def test_read_series_in_windows_aggregates_each(house: House, pilot: httpx
     ]
 
 
-@pytest.mark.parametrize("every", [None, "2m"])
+@pytest.mark.parametrize(
+    ("every", "tier", "kept_from"),
+    [("2m", "raw", "2026-08-24T05:00:00Z"), ("5m", "5m", "2024-11-22T05:00:00Z"), ("1h", "1h", None), ("1d", "1h", None)],
+)
+async def test_read_series_says_which_tier_it_is_from(
+    pilot: httpx2.AsyncClient, every: str, tier: str, kept_from: str | None
+) -> None:
+    answer = (await pilot.get(PATH, params={"every": every})).json()
+
+    assert (answer["tier"], answer["kept_from"]) == (tier, kept_from)
+
+
+async def test_read_series_of_differences_gives_how_far_totals_rose(house: House, pilot: httpx2.AsyncClient) -> None:
+    times = [START_MS - 20 * MINUTE + i * MINUTE for i in range(20)]
+    house.measure("bedeng-1", times, litres_total=[100.0 + 2 * i for i in range(20)], flow=[2.0] * 20)
+    answer = (await pilot.get(PATH, params={"every": "5m", "aggregate": "difference"})).json()
+
+    assert answer["units"] == {"litres_total": "L"}
+    assert [item["litres_total"] for item in answer["items"]] == [8.0, 10.0, 10.0, 10.0]
+
+
+@pytest.mark.parametrize("every", [None, "2m", "5m"])
 async def test_read_series_page_by_page_gives_each_row_once(house: House, pilot: httpx2.AsyncClient, every: str | None) -> None:
     fill(house, 10)
     # A second record of one millisecond must not fall between two pages.
     house.measure("bedeng-1", [START_MS - 7 * MINUTE] * 2, soil_moisture=[0.5, 0.6])
+    if every == "5m":
+        house.measure("bedeng-1", [START_MS - i * 5 * MINUTE for i in range(3, 10)], soil_moisture=[0.3] * 7)
     wanted = {"quantities": "soil_moisture"} | ({"every": every} if every else {})
     whole = (await pilot.get(PATH, params=wanted)).json()["items"]
     seen, after, pages = [], None, 0
@@ -75,7 +100,7 @@ async def test_read_series_page_by_page_gives_each_row_once(house: House, pilot:
         after, pages = page["next"], pages + 1
         assert pages < 10
 
-    assert len(whole) == (12 if every is None else 5)
+    assert len(whole) == {None: 12, "2m": 5, "5m": 9}[every]
     assert seen == whole
 
 
@@ -100,6 +125,7 @@ async def test_read_series_without_measurements_is_empty(pilot: httpx2.AsyncClie
         ("every=0m", "every"),
         ("aggregate=mean", "every"),
         ("every=1h&aggregate=median", "aggregate"),
+        ("every=1h&aggregate=difference&quantities=flow", "quantities"),
         ("limit=10001", "limit"),
         ("evry=5m", "evry"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from control.database import Database
-from control.decisions import list_decisions, prune_decisions, store_decision
+from control.decisions import Finding, list_decisions, prune_decisions, store_decisions
 from control.errors import Invalid
 from control.records import Decision
 from rules.reasons import Reason
@@ -28,10 +28,11 @@ def store(database: Database, at_ms: int = NOW, **changes: Any) -> Decision | No
         "inputs": lambda: {"soil_moisture": 1 / 3, "since_last_s": math.inf, "online": True},
     }
     with database.session() as session:
-        return store_decision(session, BED, **{**given, **changes})
+        kept = store_decisions(session, [Finding(BED, **{**given, **changes})])
+    return kept[0] if kept else None
 
 
-def test_store_decision_keeps_only_what_differs_acts_or_was_planned(pilot: Database) -> None:
+def test_store_decisions_keeps_only_what_differs_acts_or_was_planned(pilot: Database) -> None:
     assert store(pilot) is not None
     assert store(pilot) is None
     assert store(pilot, latched=True) is None
@@ -42,7 +43,21 @@ def test_store_decision_keeps_only_what_differs_acts_or_was_planned(pilot: Datab
     assert store(pilot) is not None
 
 
-def test_store_decision_keeps_numbers_that_json_can_hold(pilot: Database) -> None:
+def test_store_decisions_of_many_zones_are_kept_in_their_order(pilot: Database) -> None:
+    pond = "pilot:pond:1"
+    assert store(pilot, reasons=int(Reason.DRY)) is not None
+    findings = [
+        Finding(zone, NOW + 1, "irrigation", False, int(Reason.DRY), False, dict, planned=zone == pond) for zone in (pond, BED)
+    ]
+    with pilot.session() as session:
+        kept = store_decisions(session, [*findings, Finding(BED, NOW + 2, "irrigation", True, 0, False, dict)])
+        assert store_decisions(session, []) == []
+    assert [(one.zone_key, one.at_ms) for one in kept] == [(pond, NOW + 1), (BED, NOW + 2)]
+    with pilot.reader() as session:
+        assert list_decisions(session)[0][:2] == kept[::-1]
+
+
+def test_store_decisions_keeps_numbers_that_json_can_hold(pilot: Database) -> None:
     kept = store(pilot)
     assert kept is not None
     assert kept.inputs == {"soil_moisture": 0.333333, "since_last_s": None, "online": True}

@@ -106,6 +106,32 @@ def test_plan_act_again_after_a_restart_finds_the_act_that_is_there(pilot: Datab
     again.close()
 
 
+def test_plan_acts_keeps_each_once_with_its_first_step(pilot: Database) -> None:
+    there = plan(pilot, sent=False)
+    skipped = ledger.PlannedAct(new_id(NOW), FEED, "skipped", "missed: oxygen-low")
+    again = ledger.PlannedAct(there, WATER)
+    with pilot.session() as session:
+        planned = ledger.plan_acts(session, [skipped, again, skipped])
+        assert ledger.plan_acts(session, []) == []
+    assert [(act.id, act.state, new) for act, new in planned] == [
+        (skipped.id, "skipped", True),
+        (there, "planned", False),
+        (skipped.id, "skipped", False),
+    ]
+    assert (planned[0][0].reason, planned[0][0].ended_ms) == ("missed", NOW)
+    with pilot.reader() as session:
+        for key, after in ((skipped.id, "skipped"), (there, "planned")):
+            [first] = ledger.list_transitions(session, key)
+            assert (first.before, first.state) == (None, after)
+
+
+def test_plan_acts_in_a_state_that_begins_nothing_keeps_none(pilot: Database) -> None:
+    with pytest.raises(Conflict, match="sent"), pilot.session() as session:
+        ledger.plan_acts(session, [ledger.PlannedAct(new_id(NOW), WATER), ledger.PlannedAct(new_id(NOW), FEED, "sent")])
+    with pilot.reader() as session:
+        assert ledger.list_acts(session) == ([], None)
+
+
 def test_settle_follows_the_device_and_stores_every_step(pilot: Database) -> None:
     key = plan(pilot)
     words = [

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.messages import Position, Status
 from gateway.topics import Address
+from ingest.bursts import StoredBurst
 from ingest.decode import BurstDecoder, DecodedBurst
 from ingest.errors import Full
+from ingest.gaps import LostSession
 from ingest.journal import Entry
 from ingest.judge import Judge
 from ingest.latest import LatestState
+from ingest.own_words import find_status, replay_burst, session_lost_burst, status_burst
 from ingest.progress import Progress
-from ingest.quarantine import Quarantine, QuarantineConfig
+from ingest.quarantine import Quarantine, QuarantineConfig, QuarantinedRecord
 from ingest.sequences import Sequences
-from tests.unit.ingest.fleet import CATALOGUE, NOW_MS, burst_of, make_devices, telemetry
+from tests.unit.ingest.fleet import CATALOGUE, NOW_MS, burst_of, make_devices, telemetry, topic
 
+BED = Address("kebun", "bed-0")
+KEPT = QuarantinedRecord(7, NOW_MS, topic(0), "kebun", "bed-0", "out-of-range", "flow is -2", None, None, None, 0, b"")
+seqs = st.integers(0, 8)
 numbered = st.builds(lambda boot, seq: telemetry(boot=boot, seq=seq, flow=seq), st.integers(1, 2), st.integers(0, 6))
 timed = st.builds(lambda at: telemetry(ts=NOW_MS + at, flow=at), st.integers(0, 4))
 bad = st.builds(lambda seq: telemetry(boot=1, seq=seq, flow=-1), st.integers(0, 6))
 array = st.lists(st.integers(0, 6), max_size=3).map(
     lambda seqs: b"[%s]" % b",".join(telemetry(boot=1, seq=s, flow=s) for s in seqs)
 )
+ids = st.tuples(st.integers(1, 2), st.integers(0, 1), st.one_of(numbered, timed, bad, array, st.just(b"{")))
+own = st.one_of(
+    st.builds(lambda r: replay_burst(replace(KEPT, id=r[0], replays=r[1], payload=r[2], size=len(r[2]))), ids),
+    st.builds(lambda b, s: status_burst(NOW_MS, [(BED, Status(True, boot=2, oldest=Position(b, s)))]), st.integers(1, 2), seqs),
+    st.builds(lambda s: status_burst(NOW_MS, [(BED, Status(True, last=Position(1, s)))]), seqs),
+    st.just(session_lost_burst(NOW_MS + 5)),
+)
 message = st.tuples(st.integers(0, 2), st.one_of(numbered, numbered, timed, bad, array, st.just(b"{")))
-bursts = st.lists(st.lists(message, min_size=1, max_size=5), min_size=1, max_size=8)
+bursts = st.lists(st.one_of(st.lists(message, min_size=1, max_size=5), own), min_size=1, max_size=8)
 _runs = itertools.count()
 
 
@@ -72,8 +87,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made.close()
 
 
-def entries_of(parts: list[list[tuple[int, bytes]]]) -> list[Entry]:
-    return [Entry(i + 1, burst_of(*messages)) for i, messages in enumerate(parts)]
+def entries_of(parts: Sequence[list[tuple[int, bytes]] | StoredBurst]) -> list[Entry]:
+    return [Entry(i + 1, part if isinstance(part, StoredBurst) else burst_of(*part)) for i, part in enumerate(parts)]
 
 
 def plain(burst: DecodedBurst) -> list[tuple[Any, ...]]:
@@ -88,7 +103,7 @@ def plain(burst: DecodedBurst) -> list[tuple[Any, ...]]:
 @settings(max_examples=40)
 @given(bursts, st.data())
 def test_judge_after_a_crash_at_any_point_decides_the_same_again(
-    tmp_path_factory: pytest.TempPathFactory, parts: list[list[tuple[int, bytes]]], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[tuple[int, bytes]] | StoredBurst], data: st.DataObject
 ) -> None:
     entries = entries_of(parts)
     calm, shaken = new_house(tmp_path_factory), new_house(tmp_path_factory)
@@ -104,13 +119,14 @@ def test_judge_after_a_crash_at_any_point_decides_the_same_again(
             assert shaken.judge.checkpoint(min(forget, start)) == shaken.judge.position
         if data.draw(st.booleans()) and data.draw(st.booleans()):
             shaken.crash()
-        behind = data.draw(st.integers(min(forget, start), shaken.judge.position))
+        behind = data.draw(st.integers(min(forget, start, shaken.judge.position), shaken.judge.position))
         for burst in shaken.judge.decode_again(entries[behind : shaken.judge.position]):
             assert plain(burst) == truth[burst.position]
     for device in range(3):
         assert shaken.sequences.state(device) == calm.sequences.state(device)
         for zone in (1, 2):
             assert shaken.latest.zone_values("kebun", f"bed-{device}", zone).keys() <= {"flow"}
+    assert shaken.judge.sessions.dump() == calm.judge.sessions.dump()
     assert len(shaken.quarantine.list(limit=1000)[0]) == len(calm.quarantine.list(limit=1000)[0])
     calm.close()
     shaken.close()
@@ -134,7 +150,7 @@ def test_judge_keeps_each_bad_record_with_its_reason_and_stores_the_others(house
     kept = [(r.reason, r.site, r.record, r.seq, r.size) for r in house.quarantine.list()[0]]
     assert sorted(kept, key=str) == sorted(
         [
-            ("out-of-range", "kebun", 1, 1, len(body)),
+            ("out-of-range", "kebun", 1, 1, len(b'{"boot":1,"seq":1,"flow":-1}')),
             ("unknown-device", None, None, None, 2),
             ("malformed", "kebun", None, None, 5_000),
         ],
@@ -165,9 +181,7 @@ def test_checkpoint_that_failed_is_made_good_by_the_next(house: House) -> None:
     house.judge.judge(entries_of([[(device, telemetry(boot=1, seq=0, flow=1)) for device in (0, 0, 1)]]))
     (pages,) = house.progress._db.execute("pragma page_count").fetchone()
     house.progress._db.execute(f"pragma max_page_count = {pages}")
-    house.judge._duplicates.update(
-        {(1, f"kind-{i}"): house.judge._duplicates[1, "irrigation-controller"].repeat(900) for i in range(9)}
-    )
+    house.judge._marks.update({(1, f"kind-{i}"): house.judge._marks[1, "irrigation-controller"].repeat(900) for i in range(9)})
     with pytest.raises(Full):
         house.judge.checkpoint(0)
     house.progress._db.execute("pragma max_page_count = 1000000")
@@ -185,3 +199,138 @@ def test_judge_of_a_device_removed_since_the_checkpoint_starts_without_it(house:
     house.progress.save(1, [(Address("kebun", "gone"), states[0][1])], {}, 0)
     house.crash()
     assert house.sequences.contiguous(0, 1) == 0
+
+
+def records(house: House) -> list[QuarantinedRecord]:
+    """What is in quarantine, oldest first."""
+    return house.quarantine.list(limit=1000)[0][::-1]
+
+
+def judge_next(house: House, *bursts: StoredBurst) -> list[tuple[Any, ...]]:
+    """Append bursts, decide, and return their new rows without places."""
+    start = house.judge.position + 1
+    judged = house.judge.judge([Entry(start + i, burst) for i, burst in enumerate(bursts)])
+    return [row[2:] for burst in judged.bursts for row in plain(burst)]
+
+
+def mend(house: House) -> None:
+    """Register the device that was not known."""
+    house.devices.put(Address("kebun", "bed-3"), CATALOGUE.kinds["irrigation-controller"])
+
+
+def test_replay_after_the_cause_is_mended_is_stored_once_however_often_it_is_replayed(house: House) -> None:
+    for payload in (telemetry(boot=1, seq=0, flow=1), telemetry(flow=2), telemetry(ts=NOW_MS, flow=3)):
+        assert judge_next(house, burst_of((3, payload))) == []
+    kept = records(house)
+    mend(house)
+    for record in kept:
+        assert len(judge_next(house, replay_burst(record))) == 1
+    assert records(house) == []
+    assert house.quarantine.totals()["replayed"] == 3
+    assert judge_next(house, replay_burst(kept[0]), replay_burst(kept[2])) == []
+    assert judge_next(house, burst_of((3, telemetry(boot=1, seq=0, flow=1)))) == []
+
+
+def test_replay_of_a_number_that_came_bad_and_again_bad_is_stored_once(house: House) -> None:
+    kind = CATALOGUE.kinds["irrigation-controller"]
+    payload = telemetry(boot=1, seq=4, turbidity=5.0)
+    judge_next(house, burst_of((0, payload)), burst_of((0, payload)))
+    first, second = records(house)
+    assert (first.reason, house.sequences.contiguous(0, 1)) == ("not-in-kind", -1)
+    gained = replace(kind, quantities=(*kind.quantities, CATALOGUE.quantities["turbidity"]))
+    house.devices.put(BED, gained)
+    assert [row[-1] for row in judge_next(house, replay_burst(first))] == [{"turbidity": 5.0}]
+    judged = house.judge.judge([Entry(house.judge.position + 1, replay_burst(second))])
+    assert (judged.rows, list(judged.outcomes.values())) == (0, ["duplicate"])
+    assert records(house) == []
+    assert judge_next(house, burst_of((0, payload))) == []
+
+
+def test_replay_keeps_the_time_of_receipt_and_takes_one_record_of_an_array(house: House) -> None:
+    body = b'[{"boot":1,"seq":0,"flow":1},{"boot":1,"seq":1,"turbidity":5},{"boot":1,"seq":2,"flow":-1}]'
+    judge_next(house, burst_of((0, body)))
+    first, second = records(house)
+    assert (first.payload, first.complete, first.record) == (b'{"boot":1,"seq":1,"turbidity":5}', True, 1)
+    kind = CATALOGUE.kinds["irrigation-controller"]
+    house.devices.put(BED, replace(kind, quantities=(*kind.quantities, CATALOGUE.quantities["turbidity"])))
+    ((_, _, ts_ms, boot, seq, _, values),) = judge_next(house, replay_burst(first))
+    assert (ts_ms, boot, seq, values) == (NOW_MS, 1, 1, {"turbidity": 5.0})
+    judged = house.judge.judge([Entry(house.judge.position + 1, replay_burst(second))])
+    assert list(judged.outcomes.values()) == ["refused"]
+    (left,) = records(house)
+    assert (left.id, left.reason, left.replays) == (second.id, "out-of-range", 1)
+
+
+def test_replay_of_a_payload_that_is_now_partly_good_keeps_the_bad_records(house: House) -> None:
+    judge_next(house, burst_of((3, b'[{"boot":1,"seq":0,"flow":1},{"boot":1,"seq":1,"flow":-1}]')))
+    mend(house)
+    assert len(judge_next(house, replay_burst(records(house)[0]))) == 1
+    assert [(r.reason, r.record, r.seq) for r in records(house)] == [("out-of-range", 1, 1)]
+    assert house.sequences.contiguous(3, 1) == 1
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_decode_again_after_the_cause_is_mended_leaves_out_what_was_rejected(house: House, checkpoint: bool) -> None:
+    array = b'[{"flow":1},{"flow":-1},{"flow":3}]'
+    entries = [Entry(1, burst_of((0, array), (3, telemetry(flow=4)), (3, array), (1, telemetry(flow=5))))]
+    truth = house.judge.judge(entries).bursts
+    record = next(r for r in records(house) if r.size == len(telemetry(flow=4)))
+    entries += [Entry(2, replay_burst(record))]
+    truth += house.judge.judge(entries[1:]).bursts  # refused again
+    if checkpoint:
+        house.judge.checkpoint(0)
+    mend(house)
+    entries += [Entry(3, replay_burst(replace(record, replays=1)))]
+    truth += house.judge.judge(entries[2:]).bursts
+    assert [[row[-1]["flow"] for row in plain(burst)] for burst in truth] == [[1, 3, 5], [], [4]]
+    assert [plain(burst) for burst in house.judge.decode_again(entries)] == [plain(burst) for burst in truth]
+
+
+def test_replay_after_a_crash_before_the_checkpoint_is_decided_again(house: House) -> None:
+    judge_next(house, burst_of((3, telemetry(boot=1, seq=0, flow=1))))
+    house.judge.checkpoint(0)
+    (record,) = records(house)
+    mend(house)
+    assert len(judge_next(house, replay_burst(record))) == 1
+    house.crash()
+    mend(house)
+    assert len(judge_next(house, replay_burst(record))) == 1  # its store has not got it yet, or tells it by its cursor
+    assert house.quarantine.totals()["replayed"] == 1
+
+
+def test_status_makes_the_missing_tail_of_a_boot_a_gap_and_gives_up_what_the_device_no_longer_holds(house: House) -> None:
+    judge_next(house, burst_of((0, telemetry(boot=6, seq=0, flow=1)), (0, telemetry(boot=6, seq=3, flow=1))))
+    said = Status(True, boot=7, oldest=Position(6, 3), last=Position(6, 9))
+    strangers = (Address("kebun", "nobody"), said)
+    house.judge.judge([Entry(2, status_burst(NOW_MS + 9, [strangers, (BED, said)]))])
+    state = house.sequences.state(0)
+    assert state is not None
+    assert [(gap.boot, gap.start, gap.end, gap.since_ms, gap.lost) for gap in state.gaps] == [
+        (6, 1, 3, NOW_MS, True),
+        (6, 4, 10, NOW_MS + 9, False),
+    ]
+    assert (state.lost, state.waiting, state.ends_unknown) == (2, 6, [])
+    judge_next(house, burst_of(*((0, telemetry(boot=6, seq=seq, flow=1)) for seq in range(4, 10))))
+    assert house.sequences.totals().missing == 0
+    house.judge.checkpoint(0)
+    house.crash()
+    assert house.sequences.state(0) is not None
+    assert house.sequences.totals().lost == 2
+
+
+def test_find_status_cuts_down_to_what_tells_of_numbers() -> None:
+    topic_ = "tirta/v1/kebun/bed-0/status"
+    body = b'{"online":true,"boot":7,"rssi":-60,"oldest":{"boot":6,"seq":3},"n":9}'
+    assert find_status(topic_, body) == (BED, Status(True, boot=7, oldest=Position(6, 3)))
+    for other in (b'{"online":false}', b"", b"{", b'{"online":true,"boot":-1}'):
+        assert find_status(topic_, other) is None
+    assert find_status(topic(0), body) is None
+    assert find_status("a/b", body) is None
+
+
+def test_lost_session_is_a_window_since_the_last_telemetry_and_kept(house: House) -> None:
+    judge_next(house, burst_of((0, telemetry(flow=1))), session_lost_burst(NOW_MS + 500))
+    house.judge.checkpoint(0)
+    house.crash()
+    assert house.judge.sessions.count == 1
+    assert house.judge.sessions.windows == (LostSession(NOW_MS, NOW_MS + 500),)

@@ -65,6 +65,19 @@ def test_gather_of_zones_and_devices_that_are_not_known_is_nan() -> None:
     assert latest.zone_values("kebun", "none", 1) == {}
 
 
+def test_table_of_some_quantities_agrees_with_each_alone_and_keeps_their_order() -> None:
+    latest = LatestState(make_devices(), CATALOGUE)
+    latest.update([rows_of((0, 1, 0), (1, 1, 0), flow=5.0), rows_of((1, 1, 1), ts_ms=NOW_MS + 1, rain=2.0)])
+    keys = [("kebun", "bed-1", 1), ("kebun", "none", 1), ("kebun", "bed-0", 1)]
+    values, times = latest.table(keys, ["rain", "flow"])
+    for column, name in enumerate(["rain", "flow"]):
+        alone, at = latest.gather(keys, name)
+        np.testing.assert_array_equal(values[:, column], alone)
+        np.testing.assert_array_equal(times[:, column], at)
+    assert times.tolist() == [[NOW_MS + 1, NOW_MS], [-1, -1], [-1, NOW_MS]]
+    assert [part.shape for part in latest.table([], ["flow"])] == [(0, 1), (0, 1)]
+
+
 def test_update_of_many_devices_and_zones_grows_without_mixing_them() -> None:
     latest = LatestState(make_devices(), CATALOGUE)
     for zone in range(1, 65):

@@ -65,7 +65,7 @@ def test_keep_on_a_full_volume_is_full_and_keeps_nothing_of_the_burst(quarantine
     many = [(i, replace(SAMPLE, payload=b"z" * 4000)) for i in range(20)]
     with pytest.raises(Full, match="quarantine"):
         quarantine.keep(1, many)
-    assert quarantine.totals() == {"kept": 0, "dropped": 0, "bytes": 0}
+    assert quarantine.totals() == {"kept": 0, "dropped": 0, "bytes": 0, "replayed": 0, "discarded": 0}
     quarantine._db.execute("pragma max_page_count = 1000000")
     quarantine.keep(1, many)
     assert quarantine.totals()["kept"] == 20

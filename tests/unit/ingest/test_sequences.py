@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import sequences as module
-from ingest.sequences import MAX_BOOTS, MAX_RECENT, Sequences
+from ingest.boots import GapRange
+from ingest.sequences import MAX_BOOTS, MAX_RECENT, GapTotals, Sequences
 from tests.unit.ingest.fleet import NOW_MS, rows_of
 
 numbers = st.integers(0, 12)
@@ -21,6 +22,9 @@ step = st.one_of(
     st.tuples(st.just("run"), st.tuples(st.integers(0, 2), st.integers(0, 3), numbers, st.integers(1, 6))),
     st.tuples(st.just("one"), record),
     st.tuples(st.just("give up"), record),
+    st.tuples(st.just("hold"), record),
+    st.tuples(st.just("again"), record),
+    st.tuples(st.just("end"), record),
     st.tuples(st.just("restart"), st.none()),
 )
 
@@ -32,6 +36,8 @@ class Model:
         self.came: set[tuple[int, int, int]] = set()
         self.high: dict[tuple[int, int], int] = {}
         self.floor: dict[tuple[int, int], int] = {}
+        self.held: set[tuple[int, int, int]] = set()
+        self.ended: set[tuple[int, int]] = set()
 
     def take(self, item: tuple[int, int, int]) -> bool:
         new = item not in self.came
@@ -39,6 +45,19 @@ class Model:
         device, boot, seq = item
         self.high[device, boot] = max(self.high.get((device, boot), -1), seq)
         return new
+
+    def hold(self, item: tuple[int, int, int]) -> None:
+        if self.take(item):
+            self.held.add(item)
+
+    def take_held(self, item: tuple[int, int, int]) -> bool:
+        held = item in self.held
+        self.held.discard(item)
+        return self.take(item) or held
+
+    def end(self, device: int, boot: int, seq: int) -> None:
+        self.high[device, boot] = max(self.high.get((device, boot), -1), seq)
+        self.ended.add((device, boot))
 
     def give_up(self, device: int, boot: int, seq: int) -> None:
         self.high.setdefault((device, boot), -1)
@@ -58,8 +77,8 @@ class Model:
         return [seq for seq in self.absent(device, boot) if seq >= self.floor.get((device, boot), 0)]
 
 
-def spread(ranges: Iterable[tuple[int, int]]) -> list[int]:
-    return [seq for start, end in ranges for seq in range(start, end)]
+def spread(ranges: Iterable[tuple[int, ...]]) -> list[int]:
+    return [seq for start, end, *_ in ranges for seq in range(start, end)]
 
 
 def check(found: Sequences, model: Model) -> None:
@@ -70,10 +89,19 @@ def check(found: Sequences, model: Model) -> None:
         assert part.high == model.high[device, boot]
         assert spread(part.missing) == model.absent(device, boot)
         assert spread(part.waited_for) == model.waited_for(device, boot)
+        assert spread(part.held) == sorted(seq for d, b, seq in model.held if (d, b) == (device, boot))
+        assert all(a[1] < b[0] for a, b in zip(part.held, part.held[1:], strict=False))
+        assert part.ended == ((device, boot) in model.ended)
+        shown = [gap for gap in state.gaps if gap.boot == boot]
+        assert spread((gap.start, gap.end) for gap in shown if not gap.lost) == model.waited_for(device, boot)
+        assert spread((gap.start, gap.end) for gap in shown) == model.absent(device, boot)
         assert all(a[1] < b[0] for a, b in zip(part.missing, part.missing[1:], strict=False) if b[0] != a[1])
         waited = model.waited_for(device, boot)
         assert found.contiguous(device, boot) == (waited[0] - 1 if waited else part.high)
         assert state.lost == model.lost(device)
+    totals = found.totals()
+    assert totals.missing == sum(len(model.waited_for(*key)) for key in model.high)
+    assert totals.lost == sum(model.lost(device) for device in range(3))
 
 
 @given(st.lists(step, max_size=30))
@@ -92,6 +120,14 @@ def test_sequences_after_any_arrivals_know_what_a_set_knows(steps: list[tuple[st
             before = model.lost(what[0])  # type: ignore[index]
             model.give_up(*what)  # type: ignore[misc]
             assert found.give_up(*what) == model.lost(what[0]) - before  # type: ignore[misc, index]
+        elif name == "hold":
+            found.hold(*what)  # type: ignore[misc]
+            model.hold(what)  # type: ignore[arg-type]
+        elif name == "again":
+            assert found.take_held(rows_of(what)).tolist() == [model.take_held(what)]  # type: ignore[arg-type]
+        elif name == "end":
+            found.end_boot(*what)  # type: ignore[misc]
+            model.end(*what)  # type: ignore[misc]
         else:
             kept = [(device, found.state(device)) for device in range(3)]
             found = Sequences()
@@ -163,9 +199,40 @@ def test_take_one_of_more_boots_than_are_kept_forgets_the_oldest() -> None:
         found.take_one(0, boot, 0)
     state = found.state(0)
     assert state is not None
-    assert (len(state.boots), min(state.boots)) == (MAX_BOOTS, 5)
+    assert (len(state.boots), min(state.boots), state.lost) == (MAX_BOOTS, 5, 0)
     assert found.take_one(0, 2, 0) is True
     assert len(state.boots) == MAX_BOOTS
+
+
+def test_take_one_of_a_boot_that_puts_out_one_with_gaps_counts_them_as_lost() -> None:
+    found = Sequences()
+    found.take_one(0, 0, 7)
+    for boot in range(1, MAX_BOOTS + 1):
+        found.take_one(0, boot, 0)
+    assert (found.totals().missing, found.totals().lost) == (0, 7)
+
+
+def test_gaps_say_since_when_and_which_ends_are_not_known() -> None:
+    found = Sequences()
+    found.take(rows_of((0, 1, 0), (0, 1, 4)), NOW_MS)
+    found.take(rows_of((0, 2, 1)), NOW_MS + 1)
+    found.end_boot(0, 2, 3, NOW_MS + 2)
+    found.note_boot(0, 3)
+    found.note_boot(1, 3)
+    state = found.state(0)
+    assert state is not None
+    assert state.gaps == [
+        GapRange(1, 1, 4, NOW_MS, lost=False),
+        GapRange(2, 0, 1, NOW_MS + 1, lost=False),
+        GapRange(2, 2, 4, NOW_MS + 2, lost=False),
+    ]
+    assert (state.waiting, state.ends_unknown) == (6, [1])
+    assert found.state(1) is None  # it never numbered a record
+    assert found.give_up(0, 2, 1, NOW_MS + 3) == 4
+    state = found.state(0)
+    assert state is not None
+    assert [(gap.boot, gap.start, gap.lost) for gap in state.gaps] == [(1, 1, True), (2, 0, True), (2, 2, False)]
+    assert found.totals() == GapTotals(1, 2, 4)
 
 
 def test_take_one_past_the_bound_of_ranges_counts_the_oldest_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:

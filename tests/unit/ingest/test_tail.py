@@ -75,3 +75,10 @@ def test_read_from_waits_until_something_comes_or_it_is_closed() -> None:
         reader.join(20)
     assert found == [[1], []]
     assert tail.closed
+
+
+def test_append_past_the_number_of_bursts_lets_the_oldest_go_however_few_rows_they_hold() -> None:
+    tail = DecodedTail(1, max_bursts=3)
+    tail.append([decoded(i, rows=0) for i in range(1, 11)])
+    assert read(tail, 7) is None
+    assert read(tail, 8) == [8, 9, 10]

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +26,7 @@ from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUn
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
 from ingest.writer import StoreWriter, WriterConfig, join_rows
-from tests.unit.ingest.fleet import CATALOGUE, burst_of, make_devices, rows_of, telemetry
+from tests.unit.ingest.fleet import CATALOGUE, NOW_MS, burst_of, make_devices, rows_of, telemetry
 
 QUICK = WriterConfig(batch_s=0.001, backoff_min_s=0.0005, backoff_max_s=0.001, refused_s=0.001)
 
@@ -179,13 +182,54 @@ async def test_run_of_a_store_ahead_of_what_is_decided_writes_nothing_twice(hous
     assert store.seqs() == [4, 5]
 
 
-async def test_run_counts_rows_that_the_store_can_never_take(house: House) -> None:
-    store = NotedStore(refuse=1)
+async def test_run_brings_rows_that_the_store_can_never_take_into_quarantine_once(house: House) -> None:
     house.append(0, 1, 2)
     house.decide(3)
-    writer = house.writer(store)
-    await run_out(house, writer)
-    assert (writer.rows, writer.rejected) == (2, 1)
+    house.tail.close()
+    for name in ("noted", "another"):
+        writer = house.writer(NotedStore(name=name, refuse=2))
+        await run_out(house, writer)
+        assert (writer.rows, writer.rejected) == (1, 2)
+    second, first = house.quarantine.list()[0]
+    assert [(kept.reason, kept.device, kept.boot, kept.seq) for kept in (first, second)] == [
+        ("store-refused", "bed-0", 1, 0),
+        ("store-refused", "bed-0", 1, 1),
+    ]
+    assert first.detail == "noted: never"
+    assert json.loads(first.payload) == {"boot": 1, "seq": 0, "zone": 1, "flow": 0.0}
+    assert first.at_ms == NOW_MS
+
+
+async def test_run_with_a_full_volume_under_the_quarantine_waits_and_keeps_what_was_refused(house: House) -> None:
+    house.append(*range(200))
+    house.decide(200)
+    (pages,) = house.quarantine._db.execute("pragma page_count").fetchone()
+    house.quarantine._db.execute(f"pragma max_page_count = {pages}")
+    writer = house.writer(NotedStore(refuse=200))
+    house.tail.close()
+    task = asyncio.create_task(writer.run())
+    while not writer.trouble:  # noqa: ASYNC110 - it is told by a thread
+        await asyncio.sleep(0)
+    assert "quarantine" in writer.trouble
+    house.quarantine._db.execute("pragma max_page_count = 1000000")
+    await asyncio.wait_for(task, 30)
+    assert (writer.rejected, house.quarantine.totals()["kept"], writer.trouble) == (200, 200, None)
+
+
+async def test_run_of_two_stores_of_which_one_refuses_us_brings_everything_to_the_other(house: House) -> None:
+    house.append(*range(20))
+    house.decide(20)
+    slow, quick = NotedStore(name="slow", failures=[StoreRefused("401: correct the token")] * 1_000_000), NotedStore()
+    refused = house.writer(slow, WriterConfig(batch_s=0.001, refused_s=20))
+    waiting = asyncio.create_task(refused.run())
+    await run_out(house, house.writer(quick))
+    assert quick.seqs() == list(range(20))
+    assert refused.trouble is not None
+    assert "401" in refused.trouble
+    assert slow.upto == 0
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_run_when_cancelled_stops_its_thread_without_being_told(house: House) -> None:
@@ -211,3 +255,78 @@ def test_join_rows_of_bursts_with_other_columns_fills_with_nan() -> None:
         "flow": "[1.0, nan]",
         "rain": "[nan, 2.0]",
     }
+
+
+@dataclass
+class ForgetfulStore(NotedStore):
+    """A store that may die with what it had taken."""
+
+    def put_back(self, upto: int) -> None:
+        self.upto = min(upto, self.upto)
+
+
+async def test_run_of_a_forgetful_store_that_fell_silent_gives_again_what_the_journal_holds(house: House) -> None:
+    house.append(*range(8))
+    house.decide(8)
+    house.journal.trim(0, 3)
+    store = ForgetfulStore(upto=6)
+    writer = house.writer(store)
+    store.upto = writer.cursor = 6
+    store.failures = [StoreUnavailable("reset", silent=True)]
+    await run_out(house, writer)
+    assert store.seqs() == [2, 3, 4, 5, 6, 7]
+    assert (store.upto, writer.cursor, writer.trouble) == (8, 8, None)
+
+
+async def test_run_of_a_forgetful_store_begins_where_the_journal_does(house: House) -> None:
+    house.append(*range(5))
+    house.decide(5)
+    store = ForgetfulStore(upto=4)
+    await run_out(house, house.writer(store))
+    assert store.seqs() == [0, 1, 2, 3, 4]
+
+
+async def test_run_of_a_store_that_says_no_itself_is_not_put_back(house: House) -> None:
+    house.append(*range(5))
+    house.decide(5)
+    house.journal.trim(0, 5)
+    store = ForgetfulStore(upto=4, failures=[StoreUnavailable("busy")] * 2)
+    writer = house.writer(store)
+    await run_out(house, writer)
+    assert (store.seqs(), writer.retries) == ([4], 2)
+
+
+async def test_run_of_a_store_that_keeps_its_cursor_with_its_rows_is_never_put_back(house: House) -> None:
+    house.append(*range(5))
+    house.decide(5)
+    store = NotedStore(upto=3, failures=[StoreUnavailable("reset", silent=True)])
+    await run_out(house, house.writer(store))
+    assert store.seqs() == [3, 4]
+
+
+class Encoded:
+    """What a store makes of a batch."""
+
+
+async def test_run_after_a_failure_holds_nothing_of_what_the_store_had_made_of_the_batch(house: House) -> None:
+    made: list[weakref.ref[Encoded]] = []
+    alive: list[int] = []
+
+    class Hoarder(NotedStore):
+        def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
+            alive.append(sum(one() is not None for one in made))
+            if self.failures:
+                lines = Encoded()
+                made.append(weakref.ref(lines))
+                failure = self.failures.pop(0)  # held by this frame, which its traceback holds: a cycle
+                raise failure
+            return super().write(batch)
+
+    house.append(*range(3))
+    house.decide(3)
+    gc.disable()
+    try:
+        await run_out(house, house.writer(Hoarder(failures=[StoreUnavailable("away") for _ in range(4)])))
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0, 0, 0]

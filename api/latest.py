@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Zones with their newest values as they are shown, a whole page at a time.
+
+Invariant: what is built here has the fields of the documented models, in `api.zones`, and is only ever encoded. A page of a
+thousand zones is ten thousand values: they are taken column by column, and an instant that many share is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from api.instants import format_instants
+from control.records import Zone, ZoneParameters
+from gateway import Catalogue
+from ingest.latest import LatestState
+
+__all__ = ["ShownZone", "shown_zones"]
+
+
+class _ShownValue(msgspec.Struct, frozen=True, gc=False):
+    value: float | bool
+    unit: str
+    at: str
+    age_s: float
+
+
+class ShownZone(msgspec.Struct, frozen=True, gc=False):
+    """A zone as it is shown; the fields mean what they do in `api.zones.ZoneAnswer`."""
+
+    id: str
+    site: str
+    device: str
+    zone: int
+    title: str
+    type: str
+    parameters: ZoneParameters
+    tags: tuple[str, ...]
+    version: int
+    latest: dict[str, Any]
+
+
+def shown_zones(
+    zones: Sequence[Zone], latest: LatestState, catalogue: Catalogue, now_ms: int, wanted: Sequence[str] | None = None
+) -> list[ShownZone]:
+    """Return zones as they are shown; of the quantities only those wanted, in that order, or all.
+
+    Parameters
+    ----------
+    now_ms : int
+        What ages are counted to. [ms since the Unix epoch]
+    """
+    names = list(catalogue.quantities if wanted is None else wanted)
+    values, ts_ms = latest.table([(zone.site, zone.device, zone.number) for zone in zones], names)
+    found = _newest(names, values, ts_ms, catalogue, now_ms)
+    return [
+        ShownZone(
+            zone.key,
+            zone.site,
+            zone.device,
+            zone.number,
+            zone.title,
+            zone.type,
+            zone.parameters,
+            zone.tags,
+            zone.version,
+            one,
+        )
+        for zone, one in zip(zones, found, strict=True)
+    ]
+
+
+def _newest(
+    names: Sequence[str], values: NDArray[np.float64], ts_ms: NDArray[np.int64], catalogue: Catalogue, now_ms: int
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{} for _ in values]
+    measured = ts_ms >= 0
+    instants = format_instants(set(ts_ms[measured].tolist()))
+    ages_s = (now_ms - ts_ms) / 1000
+    for column in np.flatnonzero(measured.any(axis=0)).tolist():
+        rows = np.flatnonzero(measured[:, column])
+        quantity = catalogue.quantities[names[column]]
+        taken = values[rows, column]
+        shown = map(
+            _ShownValue,
+            (taken != 0.0 if quantity.boolean else taken).tolist(),
+            repeat(quantity.unit),
+            map(instants.__getitem__, ts_ms[rows, column].tolist()),
+            ages_s[rows, column].tolist(),
+        )
+        for row, one in zip(rows.tolist(), shown, strict=True):
+            found[row][quantity.name] = one
+    return found

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fault tests: what survives when each part dies, with an oracle that shares no code with the product."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.faults import (
+    angry_sink,
+    broker_death,
+    broker_disk,
+    forgetful_sink,
+    journal_disk,
+    journal_points,
+    kill_ingest,
+    overload,
+    poison,
+    power_loss,
+    store_down,
+    tcp_chaos,
+)
+from tests.faults.case import FaultTest
+
+__all__ = ["ALL"]
+
+ALL: Final[tuple[FaultTest, ...]] = (
+    kill_ingest.TEST,
+    journal_points.TEST,
+    power_loss.TEST,
+    broker_death.TEST,
+    broker_disk.TEST,
+    store_down.TEST,
+    forgetful_sink.TEST,
+    angry_sink.TEST,
+    journal_disk.TEST,
+    tcp_chaos.TEST,
+    poison.TEST,
+    overload.TEST,
+)

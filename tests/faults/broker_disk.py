@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""6: the broker's disk is full, then the broker is killed. What devices with an outbox sent is stored in the end.
+
+mosquitto 2.0 does not look at the disk before it writes its queues, renames a truncated file over the good one and then
+refuses to start on it. The runbook's one command puts that file away; the devices send again.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.case import Conditions, FaultTest, Findings
+from tests.faults.scene import Scene, small_volume
+from tests.servers.mosquitto import Mosquitto
+
+__all__ = ["TEST"]
+
+_MIB = 4
+
+
+def _fill(folder: Path) -> None:
+    with (folder / "ballast").open("wb", buffering=0) as file:
+        for size in (2**20, 4096, 1):
+            try:
+                while file.write(b"\0" * size):
+                    pass
+            except OSError:
+                continue
+
+
+def _starts(broker: Mosquitto) -> bool:
+    try:
+        broker.start()
+    except pytest.fail.Exception:
+        return False
+    return True
+
+
+def run(conditions: Conditions) -> Findings:
+    """Fill the volume with a queue on it, let the broker save, kill it, recover as the runbook says."""
+    count = conditions.choose(20_000, 2_000)
+    folder = conditions.folder
+    with (
+        small_volume(folder / "mosquitto" / "store", _MIB) as volume,
+        Scene(folder, devices=5) as scene,
+        scene.victim as victim,
+    ):
+        victim.wait_live()
+        with scene.fleet(outbox=True) as fleet:
+            fleet.publish(500)
+            victim.wait_drained()
+            _fill(volume)
+            # Ingest goes on although the broker cannot write.
+            fleet.publish(count // 2)
+            victim.wait_drained(120)
+            drained = victim.status["received"] >= len(fleet.acked)
+            victim.stop()
+            fleet.publish(count // 2)
+            assert scene.broker.process is not None
+            scene.broker.process.send_signal(signal.SIGUSR1)  # save now, on a disk without room
+            time.sleep(2.0)
+            scene.broker.stop(signal.SIGKILL)
+            (volume / "ballast").unlink()
+            at_once = _starts(scene.broker)
+            if not at_once:
+                database = volume / "mosquitto.db"
+                database.rename(database.with_suffix(".broken"))  # the runbook's one command
+                assert _starts(scene.broker), "the broker does not start on an empty folder"
+            victim.start()
+            victim.wait_live()
+            fleet.wait_stored(180)
+            counts = scene.drain_and_compare(fleet)
+    numbers = {**counts, "started_without_help": at_once}
+    criteria = {
+        "ingest goes on": drained,
+        "nothing lost": counts["lost"] == 0,
+        "nothing twice": counts["dup"] == 0,
+    }
+    return Findings(numbers, criteria)
+
+
+TEST = FaultTest(6, "the broker's disk is full, then it is killed", run)
