@@ -48,7 +48,15 @@ __all__ = [
 ]
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})  # answer ok or 503 to anybody, reasons only to who is known
-SIGN_IN_PATHS: Final = frozenset({"/api/v1/session", "/api/v1/invitation"})  # POST: this is how one becomes known
+# This is how one becomes known.
+SIGN_IN_PATHS: Final = frozenset(
+    {
+        ("POST", "/api/v1/session"),
+        ("POST", "/api/v1/invitation"),
+        ("GET", "/api/v1/session/oidc"),
+        ("GET", "/api/v1/session/oidc/callback"),
+    }
+)
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing
 COOKIE: Final = "__Host-tirta"  # the prefix makes browsers refuse it from any other host, path or without Secure
 REASON: Final = "x-reason"  # why something is changed, for the audit trail; percent-encoded UTF-8
@@ -126,8 +134,9 @@ class Gate:
 
     async def _admit(self, scope: Scope, address: str) -> Principal | None:
         headers = Headers(scope=scope)
-        if scope["method"] == "POST" and scope["path"] in SIGN_IN_PATHS:
-            _require_own_page(headers, strict=False)
+        if (scope["method"], scope["path"]) in SIGN_IN_PATHS:
+            if scope["method"] not in READING:
+                _require_own_page(headers, strict=False)
             return None
         given = headers.getlist("authorization")
         cookie = None if given else cookie_parser(headers.get("cookie", "")).get(COOKIE)

@@ -25,6 +25,7 @@ from api import (
     schedules,
     series,
     session,
+    single_sign_on,
     sites,
     tokens,
     zones,
@@ -47,6 +48,7 @@ GZIP_LEAST: Final = 1_024  # answers shorter than this are not worth compressing
 _PLAIN: Final = (*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA_TYPE)
 _NOUNS: Final = (
     session,
+    single_sign_on,
     people,
     tokens,
     places,

@@ -86,5 +86,5 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     responses.update({str(code): text for code, text in refusals(*codes).items() if str(code) not in responses})
     if path in OPEN_PATHS:
         operation["security"] = [{}, {"token": []}, {"session": []}]
-    elif method == "POST" and path in SIGN_IN_PATHS:
+    elif (method, path) in SIGN_IN_PATHS:
         operation["security"] = [{}]

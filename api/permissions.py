@@ -33,6 +33,8 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "is_ready": OPEN,
         "sign_in": OPEN,
         "accept_invitation": OPEN,
+        "begin_sign_on": OPEN,
+        "finish_sign_on": OPEN,
         "show_openapi": SIGNED_IN,
         "read_clock": SIGNED_IN,
         "show_catalogue": SIGNED_IN,

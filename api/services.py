@@ -18,6 +18,7 @@ from control.controller import Controller
 from control.database import Database
 from control.passwords import Passwords
 from control.sessions import SessionConfig
+from control.single_sign_on import SingleSignOn
 from control.throttle import Throttle
 from gateway import Address, Catalogue, Clock, Kind
 from gateway.clock import WallClock
@@ -99,6 +100,8 @@ class Services:
         By which sessions and tokens end, and the audit trail is dated: never fast.
     passwords, throttle, sessions, rates
         How people sign in, and how often each may ask.
+    sign_on : SingleSignOn or None
+        The city's single sign-on, where it has one.
     """
 
     database: Database
@@ -121,6 +124,7 @@ class Services:
     throttle: Throttle = field(default_factory=lambda: Throttle(time.monotonic))
     sessions: SessionConfig = field(default_factory=SessionConfig)
     rates: RateConfig = field(default_factory=RateConfig)
+    sign_on: SingleSignOn | None = None
 
 
 def kind_of(services: Services, name: str) -> Kind:

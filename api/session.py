@@ -21,8 +21,9 @@ from api.services import Needs
 from control import errors as control_errors
 from control import people, sessions
 from control.access import Permission, Principal
+from control.sessions import SessionConfig, SignedIn
 
-__all__ = ["router"]
+__all__ = ["hold_session", "router"]
 
 router = APIRouter(tags=["session"])
 
@@ -84,15 +85,7 @@ def sign_in(body: SignIn, services: Needs, trail: StrangersTrail, response: Resp
     signed_in = sessions.sign_in(
         services.database, body.login, body.password, services.passwords, services.throttle, trail=trail
     )
-    response.set_cookie(
-        COOKIE,
-        signed_in.text,
-        max_age=int(services.sessions.longest_s),
-        path="/",
-        secure=True,
-        httponly=True,
-        samesite="strict",
-    )
+    hold_session(response, signed_in, services.sessions)
     return person_answer(signed_in.person)
 
 
@@ -147,6 +140,12 @@ def sign_out(request: Request, services: Needs, caller: Caller, trail: CallersTr
     with services.database.session() as session:
         sessions.end_session(session, request.state.session, trail=trail)
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def hold_session(response: Response, signed_in: SignedIn, config: SessionConfig) -> None:
+    """Give the browser the cookie of a new session."""
+    longest_s = int(config.longest_s)
+    response.set_cookie(COOKIE, signed_in.text, max_age=longest_s, path="/", secure=True, httponly=True, samesite="strict")
 
 
 def _person(caller: Principal) -> str:

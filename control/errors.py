@@ -11,6 +11,7 @@ ControlError
 │   ├── WrongCredentials
 │   └── TooManyTries
 ├── DatabaseUnavailable      retry
+├── SignOnUnavailable        retry
 └── DatabaseMismatch         fix the deployment
 """
 
@@ -27,6 +28,7 @@ __all__ = [
     "InvalidRequest",
     "NotAllowed",
     "NotFound",
+    "SignOnUnavailable",
     "Stale",
     "TooManyTries",
     "WrongCredentials",
@@ -132,6 +134,10 @@ class TooManyTries(InvalidRequest):
 
 class DatabaseUnavailable(ControlError):
     """The control database did not answer; try again when its disk and its lock are free."""
+
+
+class SignOnUnavailable(ControlError):
+    """The single sign-on did not answer, or not as it should; try again, or look at the settings oidc.…"""
 
 
 class DatabaseMismatch(ControlError):

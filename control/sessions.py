@@ -25,6 +25,7 @@ from control.grants import read_grants
 from control.passwords import Passwords
 from control.people import Person, get_person
 from control.people_models import PersonRow, SessionRow
+from control.single_sign_on import Identity
 from control.throttle import Throttle
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "end_sessions",
     "open_session",
     "sign_in",
+    "sign_on",
     "touch_session",
 ]
 
@@ -114,6 +116,28 @@ def open_session(session: Session, person_id: str, *, trail: Trail) -> SignedIn:
     trail = Trail(person.login, "person", trail.at_ms, trail.address, trail.why)
     record(session, trail, "session.open", f"person:{person.login}")
     return SignedIn(person, text)
+
+
+def sign_on(session: Session, identity: Identity, *, trail: Trail) -> SignedIn:
+    """Open a session for somebody whom the single sign-on vouches for.
+
+    The first time, the person of that login is tied to the identity; from then on the identity alone counts.
+
+    Raises
+    ------
+    WrongCredentials
+        Nobody was created for this login, it is another identity's, or the person may not sign in.
+    """
+    known = select(PersonRow).where(PersonRow.issuer == identity.issuer, PersonRow.subject == identity.subject)
+    row = session.scalar(known)
+    if row is None and storable(identity.login):
+        row = session.scalar(select(PersonRow).where(PersonRow.login == identity.login, PersonRow.subject.is_(None)))
+        if row is not None and row.disabled_ms is None:
+            row.issuer, row.subject = identity.issuer, identity.subject
+            record(session, trail, "person.tie", f"person:{row.login}", after={"issuer": identity.issuer})
+    if row is None:
+        raise WrongCredentials
+    return open_session(session, row.id, trail=trail)
 
 
 def check_session(session: Session, text: str, config: SessionConfig, *, now_ms: int) -> tuple[Principal, int] | None:

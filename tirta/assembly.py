@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from api.services import HealthCheck, Services
 from control.controller import Controller, ControllerConfig
 from control.database import Database, open_database
+from control.single_sign_on import SignOnConfig, SingleSignOn
 from gateway import Catalogue, Channel, channel_filter, load_catalogue
 from gateway.clock import ScaledClock, WallClock, load_clock
 from gateway.credentials import CONTROL, INGEST
@@ -37,6 +39,7 @@ from ingest.store.protocol import SeriesStore
 from tirta import __version__
 from tirta.brokers import Admission, open_broker
 from tirta.demo import DemoDevices, dawn_ms, prepare_demo
+from tirta.errors import InvalidSettings
 from tirta.folder import DataFolder
 from tirta.metrics import Measured, make_registry
 from tirta.provisioning import DeviceProvisioner, known_devices
@@ -163,8 +166,20 @@ async def _furnish(
         metrics=make_registry(Measured(ingest, controller, ingest_link, control_link, quarantine, journal, sequences)),
         version=__version__,
         stopping=stopping,
+        sign_on=_sign_on(settings),
     )
     return House(services, admission, control_link, controller, ingest.announcements, demo)
+
+
+def _sign_on(settings: Settings) -> SingleSignOn | None:
+    oidc = settings.oidc
+    if oidc.issuer is None:
+        return None
+    if not oidc.address:
+        raise InvalidSettings("oidc.address: say how browsers reach Tirta; they come back there from the single sign-on")
+    callback = f"{oidc.address.rstrip('/')}/api/v1/session/oidc/callback"
+    config = SignOnConfig(oidc.issuer, oidc.client_id, oidc.client_secret.get_secret_value(), callback, oidc.claim)
+    return SingleSignOn(config, time.monotonic, WallClock().now_ms)
 
 
 def _ingest(

@@ -58,9 +58,9 @@ those above.
 
 _ABOUT_SETTINGS: Final = """\
 Read once, at the start. The command line wins over the environment, the environment over the file named by `--config`.
-In the file, a setting of `broker`, `influx` or `retention` stands in a table of that name. A value that cannot be taken,
-and a name in the file that is not known, stop the start with a message that names them; a variable that is not known is
-passed over."""
+In the file, a setting of `broker`, `influx`, `oidc` or `retention` stands in a table of that name. A value that cannot
+be taken, and a name in the file that is not known, stop the start with a message that names them; a variable that is not
+known is passed over."""
 
 _SETTINGS_WRITTEN: Final = """
 In the environment a list is written as JSON:

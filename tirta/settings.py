@@ -15,7 +15,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from tirta.errors import InvalidSettings
 
-__all__ = ["BrokerSettings", "HostPort", "InfluxSettings", "RetentionSettings", "Settings", "load_settings", "split_host_port"]
+__all__ = [
+    "BrokerSettings",
+    "HostPort",
+    "InfluxSettings",
+    "OidcSettings",
+    "RetentionSettings",
+    "Settings",
+    "load_settings",
+    "split_host_port",
+]
 
 StoreName = Literal["duckdb", "influxdb"]
 
@@ -78,6 +87,18 @@ class RetentionSettings(BaseModel, extra="forbid"):
     hours_days: int = Field(default=0, ge=0, description="Windows of an hour; 0 keeps for ever. [days]")
 
 
+class OidcSettings(BaseModel, extra="forbid"):
+    """The city's single sign-on (OpenID Connect); without `issuer` people sign in with passwords alone."""
+
+    issuer: str | None = Field(default=None, description="Address of the single sign-on, https, as it names itself.")
+    client_id: str = Field(default="tirta", description="What Tirta is called there.")
+    client_secret: SecretStr = Field(default=SecretStr(""), description="Its secret there.")
+    address: str = Field(
+        default="", description="Address of Tirta as browsers see it, such as https://tirta.example; they come back there."
+    )
+    claim: str = Field(default="email", description="What of its tokens is the login of a person; an email must be verified.")
+
+
 class Settings(BaseSettings):
     """All settings of one installation."""
 
@@ -106,6 +127,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="What is logged.")
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     influx: InfluxSettings = Field(default_factory=InfluxSettings)
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @property

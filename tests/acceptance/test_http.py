@@ -79,7 +79,8 @@ def paths(http: httpx2.Client) -> list[tuple[str, str]]:
 
 def test_every_route_without_a_valid_token_answers_401(tirta: Tirta, http: httpx2.Client) -> None:
     routes = [*paths(http), ("get", "/api/v1/events"), ("get", "/openapi.json"), ("get", "/metrics"), ("get", "/no/such/path")]
-    signing_in = [("post", "/api/v1/session"), ("post", "/api/v1/invitation")]
+    oidc = "/api/v1/session/oidc"
+    signing_in = [("post", "/api/v1/session"), ("post", "/api/v1/invitation"), ("get", oidc), ("get", f"{oidc}/callback")]
     guarded = [each for each in routes if each[1] not in ("/healthz", "/readyz") and each not in signing_in]
     assert len(guarded) > 25
     for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic dXNlcjpwYXNz"}, {"authorization": "Bearer"}):

@@ -27,7 +27,14 @@ ROUTES = sorted(ALLOWED, key=lambda route: (route.startswith("DELETE"), "/device
 LISTS = ("agencies", "sites", "devices", "zones", "schedules", "acts", "decisions", "quarantine", "people", "tokens", "audit")
 EMPTY = ("decisions", "quarantine")
 ABOVE = ("/cities", "v1/session", "POST /api/v1/agencies", "/quarantine/replay")  # not within an agency
-NOT_OURS = {"POST /api/v1/session", "POST /api/v1/invitation", "DELETE /api/v1/session", "GET /api/v1/events"}
+NOT_OURS = {
+    "GET /api/v1/session/oidc",
+    "GET /api/v1/session/oidc/callback",
+    "POST /api/v1/session",
+    "POST /api/v1/invitation",
+    "DELETE /api/v1/session",
+    "GET /api/v1/events",
+}
 
 
 class Ground(NamedTuple):
