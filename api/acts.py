@@ -16,7 +16,7 @@ from api.access import Caller
 from api.bodies import Body
 from api.instants import When, format_instant, optional_instant
 from api.names import DeviceId, RecordId, ZoneId, ZoneText, zone_in_body
-from api.pages import Listing, Page
+from api.pages import Listing, RecordPage
 from api.problems import refusals
 from api.sentences import Sentence
 from api.services import Needs
@@ -102,7 +102,7 @@ class ActDetail(ActAnswer):
     transitions: list[Step] = Field(description="Its steps, in order.")
 
 
-class ActFilter(Page):
+class ActFilter(RecordPage):
     """Which acts are wanted."""
 
     zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])

@@ -119,6 +119,9 @@ class NewDeviceAnswer(DeviceAnswer):
 class DeviceFilter(Page):
     """Which devices are wanted."""
 
+    after: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_-]{1,64}:[a-z0-9_-]{1,64}$", description="The `next` of the page before."
+    )
     site: str | None = Field(default=None, pattern=NAME_PATTERN, description="Only of this site.", examples=["taman-kota"])
 
 

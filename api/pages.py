@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["LIMIT_DEFAULT", "LIMIT_MAX", "Listing", "NumberedPage", "Page"]
+__all__ = ["LIMIT_DEFAULT", "LIMIT_MAX", "Listing", "NumberedPage", "Page", "RecordPage"]
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -40,6 +40,14 @@ class NumberedPage(Page):
     def cursor(self) -> int | None:
         """The cursor as a number."""
         return None if self.after is None else int(self.after)
+
+
+class RecordPage(Page):
+    """The same of a list whose cursor is the id of an act or a schedule."""
+
+    after: str | None = Field(
+        default=None, pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", description="The `next` of the page before."
+    )
 
 
 class Listing(BaseModel, Generic[Item]):

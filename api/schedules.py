@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 from api.bodies import Body
 from api.instants import When, format_instant
 from api.names import RecordId, ZoneText, zone_in_body
-from api.pages import Listing, Page
+from api.pages import Listing, RecordPage
 from api.problems import refusals
 from api.services import Needs
 from control import records, schedules
@@ -70,7 +70,7 @@ class ScheduleAnswer(BaseModel):
     updated: When = Field(description="When it was last changed.", examples=["2026-11-22T05:00:00Z"])
 
 
-class ScheduleFilter(Page):
+class ScheduleFilter(RecordPage):
     """Which schedules are wanted."""
 
     zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])

@@ -209,3 +209,10 @@ async def test_a_list_with_a_wrong_parameter_names_it(api: httpx2.AsyncClient, q
     for noun in ("sites", "devices", "zones", "schedules", "quarantine"):
         answer = await api.get(f"/api/v1/{noun}?{query}")
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), noun
+
+
+@pytest.mark.parametrize("noun", ["acts", "decisions", "devices", "quarantine", "schedules", "zones"])
+async def test_a_list_after_what_is_no_cursor_of_it_names_the_parameter(api: httpx2.AsyncClient, noun: str) -> None:
+    answer = await api.get(f"/api/v1/{noun}?after=zzz")
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "after")
