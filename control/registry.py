@@ -16,7 +16,7 @@ from control.checks import check_limit, check_name, check_text, check_timezone, 
 from control.errors import Conflict, NotFound
 from control.models import DeviceRow, ScheduleRow, SiteRow, ZoneRow
 from control.records import Device, Site, Zone, ZoneParameters, ZoneSpec
-from control.zones import add_zones, change_zone, get_zone, list_zones
+from control.zones import add_zones, change_zone, get_zone, list_zones, zone_numbers
 from gateway.topics import Address
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "list_zones",
     "revoke_device",
     "set_password_hash",
+    "zone_numbers",
 ]
 
 
@@ -179,8 +180,12 @@ def revoke_device(session: Session, key: str, *, now_ms: int) -> None:
 
 
 def set_password_hash(session: Session, key: str, password_hash: str) -> None:
-    """Give a device another credential, by its hash."""
-    _live(session, key).password_hash = password_hash
+    """Give a device another credential, by its hash; until it comes back with that it is offline.
+
+    The broker puts it out without telling its last will.
+    """
+    row = _live(session, key)
+    row.password_hash, row.online = password_hash, False
 
 
 def broker_users(session: Session) -> list[tuple[str, str]]:

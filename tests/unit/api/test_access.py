@@ -211,6 +211,19 @@ async def test_a_list_with_a_wrong_parameter_names_it(api: httpx2.AsyncClient, q
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), noun
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("limit=1&limit=2", "limit"), ("after=a&after=a", "after"), ("lim%69t=1&limit=1", "limit"), ("x=&x=", "x")],
+)
+async def test_a_parameter_given_twice_is_refused_everywhere(
+    house: House, api: httpx2.AsyncClient, query: str, field: str
+) -> None:
+    for method, path in every_route(house):
+        if path.startswith("/api/") and method in {"GET", "DELETE"}:
+            answer = await api.request(method, f"{path}?{query}")
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), path
+
+
 @pytest.mark.parametrize("noun", ["acts", "decisions", "devices", "quarantine", "schedules", "zones"])
 async def test_a_list_after_what_is_no_cursor_of_it_names_the_parameter(api: httpx2.AsyncClient, noun: str) -> None:
     answer = await api.get(f"/api/v1/{noun}?after=zzz")
