@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from api import acts, decisions, devices, events, gaps, health, installation, quarantine, schedules, series, sites, zones
@@ -13,6 +13,7 @@ from api.access import Gate, token_checker
 from api.envelope import BodyLimit, Envelope
 from api.openapi import describe
 from api.problems import handle_problems
+from api.queries import refuse_repeated
 from api.services import Services
 
 __all__ = ["PREFIX", "create_app"]
@@ -47,7 +48,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Envelope)
 
     app.include_router(health.router)
-    version_1 = APIRouter(prefix=PREFIX)
+    version_1 = APIRouter(prefix=PREFIX, dependencies=[Depends(refuse_repeated)])
     for noun in _NOUNS:
         version_1.include_router(noun.router)
     app.include_router(version_1)
