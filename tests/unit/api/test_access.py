@@ -143,8 +143,42 @@ async def test_a_method_that_is_not_there_names_those_that_are(api: httpx2.Async
     answer = await api.put("/api/v1/sites", json=SITE)
 
     assert answer.status_code == 405
-    assert set(answer.headers["allow"].split(", ")) >= {"GET"}
+    assert answer.headers.get_list("allow") == ["GET, POST"]
+    assert answer.json()["detail"] == "This address does not take that method; it takes GET, POST."
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/api/v1/zones/pilot:garden:1", "GET, PATCH"),
+        ("DELETE", "/api/v1/sites", "GET, POST"),
+        ("POST", "/api/v1/schedules/01KAQZ7J5RT0M3Q4W1D0V6B3NM", "GET, PUT, DELETE"),
+        ("PATCH", "/api/v1/devices/pilot:garden", "GET, DELETE"),
+        ("PUT", "/api/v1/quarantine/replay", "GET, POST, DELETE"),
+        ("HEAD", "/api/v1/sites", "GET, POST"),
+        ("OPTIONS", "/api/v1/sites", "GET, POST"),
+        ("POST", "/healthz", "GET"),
+    ],
+)
+async def test_a_method_that_is_not_there_names_those_of_every_route_of_the_address(
+    api: httpx2.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await api.request(method, path)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+async def test_a_method_that_is_not_there_is_answered_alike_for_every_described_address(
+    house: House, api: httpx2.AsyncClient
+) -> None:
+    methods: dict[str, set[str]] = {}
+    for method, path in every_route(house):
+        methods.setdefault(path, set()).add(method)
+    for path, there in methods.items():
+        answer = await api.request("TRACE", path)
+        # More than described where another route has room for the address, as an entry's has for /quarantine/replay.
+        assert set(answer.headers["allow"].split(", ")) >= there, path
 
 
 async def test_a_body_announced_as_too_large_is_refused_unread(api: httpx2.AsyncClient) -> None:
