@@ -4,13 +4,14 @@
 Invariant: nothing passes without a valid token but the two addresses named here, and nothing is changed without
 operator's rights. The gate stands before the routes and knows none of them, so a new route cannot forget it, no body of a
 stranger is read, and a stranger does not learn which addresses exist. A token is looked up for each request: once
-revoked it is refused at once.
+revoked it is refused at once. An answer without an end asks again by `StillAdmitted`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -25,7 +26,7 @@ from control import tokens
 from control.database import Database
 from control.tokens import Principal
 
-__all__ = ["OPEN_PATHS", "Caller", "Gate", "OptionalCaller", "token_checker"]
+__all__ = ["OPEN_PATHS", "Caller", "Gate", "OptionalCaller", "StillAdmitted", "token_checker"]
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})  # answer ok or 503 to anybody, reasons only to a token
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing
@@ -53,7 +54,8 @@ class Gate:
     Parameters
     ----------
     app : ASGI application
-        What lies behind; it finds the caller in `request.state.principal`.
+        What lies behind; it finds the caller in `request.state.principal`, and in `request.state.still_admitted` how to ask
+        whether the token is valid still.
     check_token : callable
         Returns whose token it is, or None; called in a thread.
     """
@@ -67,7 +69,11 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            scope.setdefault("state", {})["principal"] = await self._admit(scope)
+            state = scope.setdefault("state", {})
+            state["principal"] = await self._admit(scope)
+            state["still_admitted"] = partial(
+                self._still_admitted, {name: scope[name] for name in ("method", "path", "headers")}
+            )
         except ApiError as exc:
             await problem_response(exc.status, exc.detail, headers=exc.headers)(scope, receive, send)
             return
@@ -76,6 +82,12 @@ class Gate:
             await problem_response(503, detail, headers={"retry-after": "5"})(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    async def _still_admitted(self, scope: Scope) -> bool:
+        try:
+            return await self._admit(scope) is not None
+        except (ApiError, control_errors.DatabaseUnavailable):
+            return False  # whom nobody can vouch for comes again and is told why
 
     async def _admit(self, scope: Scope) -> Principal | None:
         given = Headers(scope=scope).getlist("authorization")
@@ -105,5 +117,12 @@ def _caller(request: Request) -> Principal:
     return principal
 
 
+def _still_admitted(request: Request) -> Callable[[], Awaitable[bool]]:
+    ask: Callable[[], Awaitable[bool]] = request.state.still_admitted
+    return ask
+
+
 Caller = Annotated[Principal, Depends(_caller)]
 OptionalCaller = Annotated[Principal | None, Depends(_optional_caller)]
+StillAdmitted = Annotated[Callable[[], Awaitable[bool]], Depends(_still_admitted)]
+"""Tells, each time it is called, whether the caller's token is valid still; False too where nobody can tell."""

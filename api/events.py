@@ -2,11 +2,13 @@
 """What happens, as it happens: server-sent events at `/events`.
 
 Invariant: a slow reader never holds up the service: the feed bounds each reader's queue and counts what it drops, and a
-stream ends when the service does. A comment every 15 s keeps quiet connections open.
+stream ends when the service does, and within 5 s when its token is revoked. A comment every 15 s keeps quiet connections
+open.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -15,6 +17,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.access import StillAdmitted
 from api.errors import InvalidField, Unavailable
 from api.instants import optional_instant
 from api.names import ZoneText, parse_device_id, zone_in_body
@@ -24,6 +27,7 @@ from ingest.feed import Event, Subscription, TooManySubscribers
 __all__ = ["router"]
 
 STOP_CHECK_S: Final = 1.0  # how long a quiet stream may hold up the service's end [s]
+TOKEN_CHECK_S: Final = 3.5  # between two looks at the token; with a quiet wait and the look itself under 5 [s]
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -65,14 +69,21 @@ async def follow_events(
     services: Needs,
     wanted: Annotated[EventFilter, Depends(_wanted)],
     subscription: Annotated[Subscription, Depends(_subscription)],
+    still_admitted: StillAdmitted,
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow telemetry, acts, decisions and devices as they happen.
 
-    The event `missed` says how many events this reader was too slow for.
+    The event `missed` says how many events this reader was too slow for. The stream ends when its token is revoked.
     """
     yield ServerSentEvent(comment="following")
     missed = 0
+    now = asyncio.get_running_loop().time  # the wall's pace: a fast clock of the platform asks no more often
+    due = now() + TOKEN_CHECK_S
     while not services.stopping():
+        if now() >= due:
+            if not await still_admitted():
+                return
+            due = now() + TOKEN_CHECK_S
         event = await subscription.next(STOP_CHECK_S)
         if subscription.missed > missed:
             yield ServerSentEvent(event="missed", raw_data=f'{{"events":{subscription.missed - missed}}}')
