@@ -36,6 +36,7 @@ from api.limits import RateLimits
 from api.openapi import describe
 from api.permissions import permit
 from api.problems import MEDIA_TYPE, handle_problems
+from api.queries import refuse_repeated
 from api.services import Services
 
 __all__ = ["PREFIX", "create_app", "make_routes"]
@@ -100,7 +101,7 @@ def make_routes(version: str) -> FastAPI:
     handle_problems(app)
     every = [Depends(permit)]
     app.include_router(health.router, dependencies=every)
-    version_1 = APIRouter(prefix=PREFIX)
+    version_1 = APIRouter(prefix=PREFIX, dependencies=[Depends(refuse_repeated)])
     for noun in _NOUNS:
         version_1.include_router(noun.router)
     app.include_router(version_1, dependencies=every)

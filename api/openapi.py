@@ -77,10 +77,10 @@ def describe(app: FastAPI, version: str) -> dict[str, Any]:
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Add the problems that do not depend on the route itself."""
     codes = [401, 403, 429, 503]
+    if path.startswith("/api/"):
+        codes.append(422)  # a parameter given twice, known or not
     if "requestBody" in operation:
         codes.append(413)
-    if "requestBody" in operation or any(parameter["in"] != "path" for parameter in operation.get("parameters", ())):
-        codes.append(422)
     responses = operation["responses"]
     responses.pop("422", None)
     responses.update({str(code): text for code, text in refusals(*codes).items() if str(code) not in responses})

@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.errors import ApiError
 from control import errors as control_errors
@@ -30,6 +31,8 @@ __all__ = ["MEDIA_TYPE", "FieldError", "Problem", "handle_problems", "problem_re
 MEDIA_TYPE: Final = "application/problem+json"
 ERRORS_MAX: Final = 50  # wrong fields named in one answer
 DETAIL_MAX: Final = 1_000  # characters of one detail
+
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +120,7 @@ async def _api_error(_: Request, exc: Exception) -> Response:
     return problem_response(exc.status, exc.detail, fields=exc.fields, headers=exc.headers)
 
 
-async def _http_error(_: Request, exc: Exception) -> Response:
+async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     if exc.status_code == 400:
         # The framework's word for a body that no JSON reader takes: bad UTF-8, endless digits, bottomless nesting.
@@ -127,9 +130,20 @@ async def _http_error(_: Request, exc: Exception) -> Response:
     if exc.status_code == 404:
         detail = "There is nothing at this address; /openapi.json lists what there is."
     elif exc.status_code == 405:
-        allowed = (exc.headers or {}).get("Allow", "")
+        allowed = ", ".join(_allowed(request))
         detail = f"This address does not take that method; it takes {allowed}."
+        return problem_response(405, detail, headers={"allow": allowed})
     return problem_response(exc.status_code, detail, headers=exc.headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return the methods of all routes of the address; the exception names only those of the first (RFC 9110, 10.2.1)."""
+    asked = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _validation_error(_: Request, exc: Exception) -> Response:

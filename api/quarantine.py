@@ -87,7 +87,7 @@ class ReplayAnswer(BaseModel):
 class ReplayRequest(Body):
     """Which entries are to be replayed, the oldest first; all where nothing is named."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "unknown-device", "limit": 100}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "unknown-device", "site": "taman-kota"}]})
 
     reason: str | None = Field(default=None, max_length=64, description="Only this reason.", examples=["unknown-device"])
     site: str | None = Field(default=None, pattern=NAME_PATTERN, description="Only of this site.", examples=["taman-kota"])

@@ -29,6 +29,7 @@ __all__ = [
     "check_text",
     "check_timezone",
     "check_version",
+    "is_pair",
     "storable",
     "tag_words",
 ]
@@ -73,6 +74,12 @@ def check_number(field: str, value: float, low: float, high: float) -> float:
     if not (math.isfinite(value) and low < value <= high):
         raise Invalid(field, f"a number above {low:g}, up to {high:g}")
     return value
+
+
+def is_pair(text: str) -> bool:
+    """Tell whether a text is a key of two names: "{site}:{device}", "{city}:{agency}"."""
+    first, colon, second = text.partition(":")
+    return bool(colon) and is_name(first) and is_name(second)
 
 
 def check_limit(limit: int) -> int:

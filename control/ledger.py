@@ -39,7 +39,7 @@ __all__ = [
     "step",
 ]
 
-ORDER: Final = paging.Order(ActRow.id, {"planned": ActRow.id}, "-planned")
+ORDER: Final = paging.Order(ActRow.id, {"planned": ActRow.id}, "-planned", is_id)
 NO_WORD_MS: Final = 5_000  # past `expires`, an act that was handed over and not answered is unknown [ms]
 NO_END_MS: Final = 60_000  # past `max_seconds`, an act that began and did not end is unknown [ms]
 

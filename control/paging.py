@@ -12,7 +12,7 @@ import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -21,6 +21,8 @@ from control.checks import check_limit, storable
 from control.errors import Invalid
 
 __all__ = ["Order", "cut"]
+
+NO_CURSOR: Final = "the value of `next` in the answer before"
 
 Found = TypeVar("Found")
 AnySelect = TypeVar("AnySelect", bound=Select[*tuple[Any, ...]])
@@ -38,11 +40,14 @@ class Order:
         Columns that may be sorted by, never NULL, by the name they are asked for with.
     standard : str
         The order where none is asked for; "-" before a name is the other way round.
+    is_key : callable
+        Tells whether a text has the form of a key; another one is no cursor.
     """
 
     key: InstrumentedAttribute[str]
     by: Mapping[str, InstrumentedAttribute[Any]]
     standard: str
+    is_key: Callable[[str], bool] = storable
 
     def apply(self, query: AnySelect, sort: str | None, limit: int, after: str | None) -> AnySelect:
         """Return the query in that order, one row more than `limit` from behind `after`."""
@@ -53,8 +58,9 @@ class Order:
         if after is None:
             return query
         if single:
-            place = after if storable(after) else ""
-            return query.where(column < place if down else column > place)
+            if not self.is_key(after):
+                raise Invalid("after", NO_CURSOR)
+            return query.where(column < after if down else column > after)
         bound = tuple_(*columns)
         values = _opened(after)
         return query.where(bound < values if down else bound > values)
@@ -100,7 +106,7 @@ def _opened(after: str) -> tuple[Any, str]:
             return value, key
     except (ValueError, binascii.Error, TypeError, RecursionError):
         pass
-    raise Invalid("after", "the value of `next` in the answer before")
+    raise Invalid("after", NO_CURSOR)
 
 
 def _plain(value: object) -> bool:

@@ -44,7 +44,13 @@ __all__ = [
 
 INVITED_MS: Final = 72 * 3_600_000  # a code to choose a password ends after this [ms]
 _LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,99}")
-ORDER: Final = Order(PersonRow.login, {"login": PersonRow.login, "title": PersonRow.title}, "login")
+
+
+def _is_login(text: str) -> bool:
+    return _LOGIN.fullmatch(text) is not None
+
+
+ORDER: Final = Order(PersonRow.login, {"login": PersonRow.login, "title": PersonRow.title}, "login", _is_login)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ def create_person(
     Conflict
         The login is in use.
     """
-    if _LOGIN.fullmatch(login) is None:
+    if not _is_login(login):
         raise Invalid("login", "2 to 100 of a-z, 0-9 and . _ @ + -, beginning with a letter or digit")
     if _by_login(session, login) is not None:
         raise Conflict(f"there is a person {login!r} already; choose another login")

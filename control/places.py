@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 
 from control.access import Place, Principal
 from control.audit import Trail, record
-from control.checks import check_name, check_text, check_version, storable
+from control.checks import check_name, check_text, check_version, is_pair, storable
 from control.errors import Conflict, Invalid, NotFound
 from control.models import AgencyRow, CityRow, SiteRow
 from control.paging import Order, cut
 from control.people_models import GrantRow, PersonRow
 from control.records import Agency, City
 from control.sight import agencies_seen, cities_seen, place_of_agency
+from gateway.topics import is_name
 
 __all__ = [
     "change_agency",
@@ -36,8 +37,8 @@ __all__ = [
 ]
 
 DEFAULT: Final = ("city", "agency")  # names of those made for who names none
-CITY_ORDER: Final = Order(CityRow.name, {"name": CityRow.name, "title": CityRow.title}, "name")
-AGENCY_ORDER: Final = Order(AgencyRow.key, {"id": AgencyRow.key, "title": AgencyRow.title}, "id")
+CITY_ORDER: Final = Order(CityRow.name, {"name": CityRow.name, "title": CityRow.title}, "name", is_name)
+AGENCY_ORDER: Final = Order(AgencyRow.key, {"id": AgencyRow.key, "title": AgencyRow.title}, "id", is_pair)
 
 
 def create_city(session: Session, name: str, title: str, *, trail: Trail) -> City:

@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session
 
 from control.access import Principal
 from control.audit import Trail, record
-from control.checks import check_name, check_tags, check_text, check_version, storable, tag_words
+from control.checks import check_name, check_tags, check_text, check_version, is_pair, storable, tag_words
 from control.errors import Conflict, NotFound
 from control.models import DeviceRow, ScheduleRow, ZoneRow
 from control.paging import Order
 from control.records import Device, Site, Zone, ZoneParameters, ZoneSpec
 from control.sight import place_of_site, seen_sites
 from control.sites import SiteDetails, change_site, create_site, delete_site, get_site, list_sites
-from control.zones import add_zones, change_zone, get_zone, list_zones
+from control.zones import add_zones, change_zone, get_zone, list_zones, zone_numbers
 from gateway.topics import Address
 
 __all__ = [
@@ -47,12 +47,14 @@ __all__ = [
     "list_zones",
     "revoke_device",
     "set_password_hash",
+    "zone_numbers",
 ]
 
 ORDER: Final = Order(
     DeviceRow.key,
     {"id": DeviceRow.key, "title": DeviceRow.title, "kind": DeviceRow.kind, "created": DeviceRow.created_ms},
     "id",
+    is_pair,
 )
 
 
@@ -188,7 +190,9 @@ def revoke_device(session: Session, key: str, *, now_ms: int, trail: Trail | Non
 
 
 def set_password_hash(session: Session, key: str, password_hash: str, *, trail: Trail | None = None) -> None:
-    """Give a device another credential, by its hash.
+    """Give a device another credential, by its hash; until it comes back with that it is offline.
+
+    The broker puts it out without telling its last will.
 
     Parameters
     ----------
@@ -196,7 +200,7 @@ def set_password_hash(session: Session, key: str, password_hash: str, *, trail: 
         Who does it; None where that was entered into the audit trail already, as with the device's creation.
     """
     row = _live(session, key)
-    row.password_hash = password_hash
+    row.password_hash, row.online = password_hash, False
     if trail is not None:
         _record(session, trail, "device.credential", row, after={"credential": "new"})
 

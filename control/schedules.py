@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 ZONE_TYPE_OF: Final = {"irrigation": "bed", "feeding": "pond"}
-ORDER: Final = Order(ScheduleRow.id, {"created": ScheduleRow.id, "updated": ScheduleRow.updated_ms}, "created")
+ORDER: Final = Order(ScheduleRow.id, {"created": ScheduleRow.id, "updated": ScheduleRow.updated_ms}, "created", is_id)
 
 Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Local time of the site, HH:MM")]
 EndTime = Annotated[

@@ -33,11 +33,14 @@ from control.people_models import GrantRow, PersonRow
 from control.places import default_agency, get_agency
 from control.records import Site
 from control.sight import sites_seen
+from gateway.topics import is_name
 
 __all__ = ["SiteDetails", "change_site", "create_site", "delete_site", "get_site", "list_sites", "site_place"]
 
 MAX_ACTIVITY: Final = 300  # characters
-ORDER: Final = Order(SiteRow.name, {"name": SiteRow.name, "title": SiteRow.title, "created": SiteRow.created_ms}, "name")
+ORDER: Final = Order(
+    SiteRow.name, {"name": SiteRow.name, "title": SiteRow.title, "created": SiteRow.created_ms}, "name", is_name
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from control.records import ZONE_TYPES, Zone, ZoneParameters, ZoneSpec
 from control.sight import place_of_site, seen_sites
 from gateway.payloads import MAX_ZONE
 
-__all__ = ["add_zones", "change_zone", "get_zone", "list_zones", "zone_record"]
+__all__ = ["add_zones", "change_zone", "get_zone", "list_zones", "zone_numbers", "zone_record"]
 
 LIMITS = {  # the largest value of each parameter, all above 0
     "area_m2": 1e6,
@@ -193,6 +193,14 @@ def _live_row(session: Session, key: str) -> ZoneRow:
     if row is None or session.get_one(DeviceRow, row.device_key).revoked_ms is not None:
         raise NotFound("zone", key)
     return row
+
+
+def zone_numbers(session: Session) -> dict[str, list[int]]:
+    """Return the numbers of every device's zones, by the device's key."""
+    found: dict[str, list[int]] = {}
+    for device_key, number in session.execute(select(ZoneRow.device_key, ZoneRow.number)):
+        found.setdefault(device_key, []).append(number)
+    return found
 
 
 def _check(parameters: ZoneParameters, prefix: str) -> None:

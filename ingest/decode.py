@@ -213,13 +213,17 @@ class BurstDecoder:
         ts_ms = columns[0].astype(np.int64)
         absent = ts_ms == NOT_GIVEN
         ts_ms[absent] = burst.received_ms
-        wrong = (ts_ms > burst.received_ms + MAX_AHEAD_MS) | (ts_ms < burst.received_ms - MAX_BACK_MS)
-        device = indexes[owner]
+        device, zone = indexes[owner], columns[3].astype(np.uint8)
+        strange = ~self._devices.has_zones(device, zone)
+        wrong = strange | (ts_ms > burst.received_ms + MAX_AHEAD_MS) | (ts_ms < burst.received_ms - MAX_BACK_MS)
         boot, seq = columns[1].astype(np.int64), columns[2].astype(np.int64)
         keep: slice | NDArray[np.bool_] = slice(None)
         if wrong.any():
             for i in np.flatnonzero(wrong).tolist():
-                code, detail = _wrong_time(int(ts_ms[i]), burst.received_ms)
+                if strange[i]:
+                    code, detail = _wrong_zone(int(zone[i]), self._devices.zones(int(device[i])))
+                else:
+                    code, detail = _wrong_time(int(ts_ms[i]), burst.received_ms)
                 at = (taken.owner[i], int(device[i]), taken.within[i])
                 rejects.append(_reject(*at, code, detail, int(boot[i]), int(seq[i])))
             keep = ~wrong
@@ -231,7 +235,7 @@ class BurstDecoder:
         return Rows(
             kind=decoder.kind.name,
             device=device[keep],
-            zone=columns[3].astype(np.uint8)[keep],
+            zone=zone[keep],
             ts_ms=ts_ms[keep],
             boot=boot[keep],
             seq=seq[keep],
@@ -269,6 +273,10 @@ def rejected_places(payloads: Sequence[bytes], marks: NDArray[np.int64]) -> tupl
     room = np.array([1 if payloads[i][:1] in _ONE_RECORD else MAX_RECORDS for i in payload.tolist()], np.int64)
     whole = index < 0
     return np.where(whole, first, first + index), np.where(whole, first + room, first + index + 1)
+
+
+def _wrong_zone(zone: int, known: list[int]) -> tuple[str, str]:
+    return "bad-zone", f"zone {zone}: this device is registered with {', '.join(map(str, known)) or 'no zones'}"
 
 
 def _wrong_time(ts_ms: int, now_ms: int) -> tuple[str, str]:

@@ -8,8 +8,12 @@ loses its kind. Numbers are never stored.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.payloads import MAX_ZONE
 from gateway.quantities import Kind
 from gateway.topics import PREFIX, Address
 
@@ -24,6 +28,7 @@ class DeviceTable:
         self._addresses: list[Address] = []
         self._kinds: list[Kind | None] = []
         self._by_topic: dict[str, int] = {}
+        self._zones = np.ones((16, MAX_ZONE + 1), np.bool_)
 
     def __len__(self) -> int:
         return len(self._addresses)
@@ -33,8 +38,14 @@ class DeviceTable:
         """Telemetry topic to number; also of devices taken away. To be read only."""
         return self._by_topic
 
-    def put(self, address: Address, kind: Kind) -> int:
-        """Make a device known, or give a known one its kind, and return its number."""
+    def put(self, address: Address, kind: Kind, zones: Collection[int] | None = None) -> int:
+        """Make a device known, or give a known one its kind, and return its number.
+
+        Parameters
+        ----------
+        zones : collection of int or None
+            The zones it has; None for every number the contract allows.
+        """
         topic = f"{PREFIX}/{address.site}/{address.device}/telemetry"
         with self._lock:
             index = self._by_topic.get(topic)
@@ -44,7 +55,19 @@ class DeviceTable:
                 self._kinds.append(kind)
                 self._by_topic[topic] = index
             self._kinds[index] = kind
+            if index >= len(self._zones):
+                self._zones = np.vstack([self._zones, np.ones_like(self._zones)])
+            self._zones[index] = zones is None
+            self._zones[index, list(zones or ())] = True
             return index
+
+    def has_zones(self, devices: NDArray[np.int32], zones: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Return whether each device has each zone, shape (n,)."""
+        return np.asarray(self._zones[devices, zones], np.bool_)
+
+    def zones(self, index: int) -> list[int]:
+        """Return the numbers of a device's zones."""
+        return [int(number) for number in np.flatnonzero(self._zones[index]) if number]
 
     def put_all(self, devices: Iterable[tuple[Address, Kind]]) -> None:
         """Make many devices known."""

@@ -74,7 +74,7 @@ class IngestConfig:
     checkpoint_s: float = 5.0
     flush_horizon_s: float = 60.0
     retry_s: float = 0.5
-    drain_s: float = 6.0
+    drain_s: float = 3.0
     writer: WriterConfig = field(default_factory=WriterConfig)
 
 
@@ -185,7 +185,8 @@ class Ingest:
                 await self._decided_all.wait()
                 self._tail.close()
                 for writer in self.writers:
-                    await writer.finished.wait()
+                    if not writer.trouble:  # one that is in trouble has the journal to come back to
+                        await writer.finished.wait()
         except TimeoutError:
             logger.warning("stopped before everything was stored; the journal has the rest", extra={"action": "drain_cut"})
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tirta.cli import main
+from tirta.entry import main
 
 if __name__ == "__main__":
     main()

@@ -158,7 +158,7 @@ async def _furnish(
         replay=ingest.announcements.replay,
         gaps=GapBook(devices, sequences, ingest.sessions),
         controller=controller,
-        provisioner=DeviceProvisioner(ground.database, ground.catalogue, devices, admission),
+        provisioner=DeviceProvisioner(ground.database, ground.catalogue, devices, admission, ground.feed),
         feed=ground.feed,
         clock=ground.clock,
         catalogue=ground.catalogue,

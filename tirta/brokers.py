@@ -20,6 +20,8 @@ from tirta.web import listen
 
 __all__ = ["Admission", "open_broker"]
 
+_BROKER_STOP_S = 3.5  # to write its queues; a whole stop takes less than ten seconds [s]
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -84,7 +86,7 @@ async def open_broker(settings: Settings, folder: DataFolder, devices: Mapping[s
     users = {**devices, **_hashed(roles)}
     if settings.broker.url is None:
         host, port = split_host_port(settings.mqtt)
-        config = BrokerConfig(folder.file("broker"), host, port)
+        config = BrokerConfig(folder.file("broker"), host, port, stop_timeout_s=_BROKER_STOP_S)
         if port and not DetachedProcess(config.folder / "mosquitto.pid.json").find():
             listen(host, port, "--mqtt").close()  # mosquitto would only say so in its log
         async with Broker(config, users, rng=random.Random()) as broker:

@@ -161,18 +161,24 @@ def _plain_errors() -> Iterator[None]:
     from simulators.errors import SimulatorError
     from tirta.errors import TirtaError
 
-    known = (TirtaError, GatewayError, IngestError, StoreError, ControlError, SimulatorError)
+    known = (TirtaError, GatewayError, IngestError, StoreError, ControlError, SimulatorError, OSError)
     try:
         yield
     except known as exc:
-        print(f"tirta: {exc}", file=sys.stderr)
+        print(f"tirta: {_said(exc)}", file=sys.stderr)
         raise SystemExit(1) from exc
     except BaseExceptionGroup as group:
         ours, others = group.split(known)
         if others is not None or ours is None:
             raise
-        print(f"tirta: {_first(ours)}", file=sys.stderr)
+        print(f"tirta: {_said(_first(ours))}", file=sys.stderr)
         raise SystemExit(1) from group
+
+
+def _said(exc: BaseException) -> str:
+    if isinstance(exc, OSError) and exc.filename is not None:
+        return f"{exc.filename} cannot be used: {exc.strerror}; name another, or give it to the user Tirta runs as"
+    return str(exc)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

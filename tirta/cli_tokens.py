@@ -16,6 +16,7 @@ from control.access import EVERYTHING, parse_grant
 from control.audit import Trail
 from control.database import Database, open_database
 from gateway.clock import WallClock, read_clock
+from tirta.errors import NotPossible
 from tirta.folder import DataFolder
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings
@@ -32,6 +33,10 @@ def control_database(config: Path | None, data: Path | None) -> Iterator[tuple[D
     """Open the control database of an installation, with the time on its clock. [ms since the Unix epoch]"""
     settings = load_settings(config, data=data)
     folder = DataFolder(settings.data)
+    if settings.database is None and not folder.file("control.db").exists():
+        raise NotPossible(
+            f"there is no Tirta in {folder.path} yet; start one there with `tirta up`, or name another with --data"
+        )
     folder.open()
     database = open_database(settings.database or f"sqlite:///{folder.file('control.db')}")
     try:

@@ -6,7 +6,9 @@ The devices are a process of their own that outlives a killed Tirta; the next st
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,8 +30,11 @@ from tirta.folder import DataFolder
 
 __all__ = ["SCENARIO", "DemoDevices", "dawn_ms", "prepare_demo", "read_credentials", "zone_specs"]
 
+logger = logging.getLogger(__name__)
+
 SCENARIO = "demo"
-_STOP_S = 5.0  # given to the devices to say goodbye [s]
+_WATCH_S = 2.0  # between two looks at the devices' process [s]
+_STOP_S = 2.5  # given to the devices to say goodbye [s]
 
 # Leaf vegetables, kept between a fifth and three tenths of water by volume, at whatever hour the pilot is started.
 _WATERING = {"type": "irrigation", "low": 0.20, "high": 0.30, "max_seconds": 600, "litres_day": 300.0, "soak_s": 600}
@@ -124,26 +129,30 @@ class DemoDevices:
         self._folder = folder
         self._demo = folder.file("demo")
         self._process = DetachedProcess(self._demo / "devices.pid.json")
+        self._command: list[str] = []
 
     async def start(self, broker_url: str, speed: float) -> bool:
         """Start the devices, or take over those that run on the same broker and pace; tell whether they were taken over."""
+        command = [sys.executable, "-m", "tirta", "simulate", SCENARIO, "--broker", broker_url]
+        command += ["--credentials", str(self._demo / "credentials.json"), "--clock", str(self._folder.file("clock.json"))]
+        self._command = [*command, "--state", str(self._demo / "devices"), "--oracle"]
         plan = json.dumps({"broker": broker_url, "speed": speed})
         path = self._demo / "devices.plan.json"
         with suppress(FileNotFoundError):
             if self._process.find() is not None and path.read_text("utf-8") == plan:
                 return True
         await self._process.stop(_STOP_S)
-        command = [sys.executable, "-m", "tirta", "simulate", SCENARIO, "--broker", broker_url]
-        command += ["--credentials", str(self._demo / "credentials.json"), "--clock", str(self._folder.file("clock.json"))]
-        command += ["--state", str(self._demo / "devices"), "--oracle"]
-        self._process.start(command, log=self._demo / "devices.log")
+        self._process.start(self._command, log=self._demo / "devices.log")
         write_private(path, plan)
         return False
 
-    @property
-    def alive(self) -> bool:
-        """Whether the devices' process runs."""
-        return self._process.find() is not None
+    async def watch(self) -> None:
+        """Start the devices again when their process dies, until cancelled."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            if self._process.find() is None:
+                logger.warning("the demo's devices died and start again", extra={"action": "demo_restarted"})
+                self._process.start(self._command, log=self._demo / "devices.log")
 
     async def stop(self) -> None:
         """End the devices: each closes its valves and says goodbye."""

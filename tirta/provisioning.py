@@ -17,6 +17,7 @@ from control.database import Database
 from gateway import Address, Catalogue
 from gateway.credentials import hash_password, new_credential
 from ingest.devices import DeviceTable
+from ingest.feed import LiveFeed
 from tirta.brokers import Admission
 
 __all__ = ["DeviceProvisioner", "known_devices"]
@@ -28,6 +29,7 @@ def known_devices(database: Database, catalogue: Catalogue, devices: DeviceTable
     """Make every registered device known to ingest; return the broker's users: user name -> hash."""
     with database.reader() as session:
         users = dict(registry.broker_users(session))
+        zones = registry.zone_numbers(session)
         after: str | None = None
         while True:
             page, after = registry.list_devices(session, limit=1000, after=after)
@@ -36,7 +38,7 @@ def known_devices(database: Database, catalogue: Catalogue, devices: DeviceTable
                 if kind is None:
                     logger.warning("%s is of the unknown kind %s", device.key, device.kind, extra={"action": "kind_unknown"})
                 else:
-                    devices.put(Address(device.site, device.name), kind)
+                    devices.put(Address(device.site, device.name), kind, zones.get(device.key, ()))
             if after is None:
                 return users
 
@@ -44,19 +46,27 @@ def known_devices(database: Database, catalogue: Catalogue, devices: DeviceTable
 class DeviceProvisioner:
     """The API's way to the broker."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, devices: DeviceTable, admission: Admission) -> None:
+    def __init__(
+        self, database: Database, catalogue: Catalogue, devices: DeviceTable, admission: Admission, feed: LiveFeed
+    ) -> None:
         self._database = database
         self._catalogue = catalogue
         self._devices = devices
         self._admission = admission
+        self._feed = feed
         self._changing = asyncio.Lock()
 
     async def provision(self, address: Address) -> Issued:
         """Make the credential of a registered device and let it in."""
-        return await self.rotate(address)
+        return await self._issue(address, None)
 
     async def rotate(self, address: Address, trail: Trail | None = None) -> Issued:
         """Make a new credential, valid at once; the old one is refused from then on."""
+        issued = await self._issue(address, trail)
+        self._tell_gone(address)
+        return issued
+
+    async def _issue(self, address: Address, trail: Trail | None) -> Issued:
         credential = new_credential(address.username)
         async with self._changing:
             users = await asyncio.to_thread(self._keep, address, credential.password, trail)
@@ -72,4 +82,9 @@ class DeviceProvisioner:
         """Put a device out that the registry has revoked; return what a person has to do still."""
         async with self._changing:
             self._devices.remove(address)
+            self._tell_gone(address)
             return await self._admission.expel(address.username)
+
+    def _tell_gone(self, address: Address) -> None:
+        # The broker ends the device's session without telling its last will.
+        self._feed.publish("device", {"device": address.key, "online": False})

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import signal
 import socket
 from contextlib import closing, suppress
@@ -27,6 +28,7 @@ from gateway.link import Link
 from gateway.processes import write_private
 from ingest.feed import LiveFeed
 from tirta.assembly import House, UpOptions, assemble
+from tirta.errors import NotPossible
 from tirta.folder import DataFolder
 from tirta.settings import Settings, split_host_port
 from tirta.web import listen, make_server, require_safe
@@ -88,6 +90,8 @@ async def run_service(settings: Settings, options: UpOptions, announcer: Announc
     require_safe("HTTP", host, behind_proxy=settings.behind_proxy)
     if settings.broker.url is None:
         require_safe("MQTT", split_host_port(settings.mqtt)[0], behind_proxy=settings.behind_proxy)
+    if ready_file is not None and not os.access(ready_file.parent, os.W_OK):
+        raise NotPossible(f"the ready file cannot be written into {ready_file.parent}; name another with --ready-file")
     folder = DataFolder(settings.data)
     with folder.locked(), closing(listen(host, port)) as listener:
         async with assemble(settings, options, folder, stop.is_set) as house:
@@ -113,6 +117,8 @@ async def _serve(
             group.create_task(_hear(house.control_link, house), name="control link"),
             group.create_task(announcer.follow(house.services.feed, house.services.clock), name="live"),
         ]
+        if house.demo is not None:
+            endless.append(group.create_task(house.demo.watch(), name="demo watch"))
         serving = group.create_task(server.serve(sockets=[listener]), name="http")
         try:
             await server.ready.wait()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -67,6 +68,10 @@ def run_simulation(simulation: Simulation) -> None:
     else:
         if simulation.token_file is None:
             raise NotPossible("--api needs --token-file FILE: an operator's token, or a ready file")
+        if simulation.state is not None:
+            simulation.state.mkdir(parents=True, exist_ok=True)
+            if not os.access(simulation.state, os.W_OK):
+                raise NotPossible(f"the devices' memory cannot be kept in {simulation.state}; name another with --state")
         with Client(simulation.api or "", _read_token(simulation.token_file)) as client:
             passwords = _create_devices(client, scenario, simulation.state)
             if simulation.clock is None:
@@ -130,12 +135,15 @@ def _create_devices(client: Client, scenario: Scenario, state: Path | None) -> M
     """Create the scenario's sites and devices where they are not there yet; return the passwords.
 
     Passwords are kept with the devices' memory, since the service shows each only once. A device that exists and whose
-    password is not known gets a new one.
+    password is not known gets a new one, unless it is online: then somebody else plays it.
     """
     kept = state / "credentials.json" if state else None
     passwords = dict(_read_credentials(kept)) if kept and kept.exists() else {}
     sites = {site["site"] for site in client.all("/api/v1/sites")}
-    devices = {device["id"] for device in client.all("/api/v1/devices")}
+    devices = {device["id"]: device["online"] for device in client.all("/api/v1/devices")}
+    for address in (Address(site.name, spec.name) for site in scenario.sites for spec in site.devices):
+        if devices.get(address.key) and address not in passwords:
+            raise NotPossible(f"{address.key} is online and its password is not known here; stop it, or name its --state")
     for site in scenario.sites:
         if site.name not in sites:
             client.post("/api/v1/sites", {"site": site.name, "title": site.title, "timezone": site.timezone})

@@ -16,7 +16,7 @@ from tirta.errors import NotPossible
 
 __all__ = ["QuietServer", "is_loopback", "listen", "make_server", "require_safe"]
 
-_GRACE_S = 3  # for answers under way when stopping [s]
+_GRACE_S = 2  # for answers under way when stopping [s]
 
 
 class QuietServer(uvicorn.Server):

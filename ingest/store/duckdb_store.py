@@ -311,7 +311,10 @@ def _read_rows(
     columns = needed_columns(query)
     zone = (known.ids.get((query.site, query.device), -1), query.zone)
     chosen = {kind: [key for key in columns if key[0] in names] for kind, names in known.kinds.items()}
-    return [tiers.read_rows(connection, unit_ms, kind, keys, zone, spans) for kind, keys in chosen.items() if keys]
+    # One question a span: the engine passes over what lies outside one range, not outside many.
+    return [
+        tiers.read_rows(connection, unit_ms, kind, keys, zone, span) for kind, keys in chosen.items() if keys for span in spans
+    ]
 
 
 def _one_int(answer: duckdb.DuckDBPyConnection) -> int:

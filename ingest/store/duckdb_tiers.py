@@ -159,19 +159,12 @@ def read_rows(
     kind: str,
     columns: Sequence[tuple[str, str]],
     zone: tuple[int, int],
-    spans: Sequence[Span],
+    span: Span,
 ) -> Windows:
-    """Return windows of a zone (device id, number) made of its rows in some spans."""
-    values = {"device": zone[0], "zone": zone[1]}
-    ranges = []
-    for i, (start, end) in enumerate(spans):
-        values |= {f"start{i}": start, f"end{i}": end}
-        ranges.append(f"ts_ms >= $start{i} AND ts_ms < $end{i}")
-    where = f"device = $device AND zone = $zone AND ({' OR '.join(ranges)})"
-    # The whole span once more, in a form that lets the engine pass over what lies outside.
-    values |= {"first": spans[0][0], "last": spans[-1][1]}
-    statement = _summarise(kind, columns, unit_ms, f"ts_ms >= $first AND ts_ms < $last AND {where}")
-    return _windows(connection, statement, values, columns)
+    """Return windows of a zone (device id, number) made of its rows in a span."""
+    where = "device = $device AND zone = $zone AND ts_ms >= $start AND ts_ms < $end"
+    values = {"device": zone[0], "zone": zone[1], "start": span[0], "end": span[1]}
+    return _windows(connection, _summarise(kind, columns, unit_ms, where), values, columns)
 
 
 def delete_rows(connection: duckdb.DuckDBPyConnection, table: str, column: str, before_ms: int, most: int) -> int:

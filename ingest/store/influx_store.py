@@ -26,7 +26,7 @@ from ingest.store import influx_flux as flux
 from ingest.store.answers import Kept, answer_query, needed_columns, tier_series
 from ingest.store.batch import Batch, DeviceNames, RejectedRow
 from ingest.store.cursor_file import CursorFile
-from ingest.store.errors import StoreRejected, StoreUnavailable
+from ingest.store.errors import StoreRefused, StoreRejected, StoreUnavailable
 from ingest.store.line_protocol import encode_lines, read_name, stored_name
 from ingest.store.protocol import HOUR_MS, Latest, Series, SeriesQuery
 from ingest.store.tiers import DAY_MS, TIERS, Retention, Span, Tier, kept_from_ms, too_old, without
@@ -230,7 +230,12 @@ class InfluxStore:
         def from_tier(tier: Tier, kept: Kept) -> Series:
             def read_tier(span: Span, most: int) -> list[Windows]:
                 bucket = self._buckets.tier_bucket(self._config.bucket, tier.name)
-                found: list[Windows] = self._tiers.read_tier(self._client, bucket, zone, needed_columns(query), span, most)
+                try:
+                    found: list[Windows] = self._tiers.read_tier(self._client, bucket, zone, needed_columns(query), span, most)
+                except StoreRefused:
+                    if self._client.bucket(bucket) is None:
+                        return []  # it is made at the first write, and nothing was written yet
+                    raise
                 return found
 
             # Read before the windows: an hour made meanwhile is answered from its rows.

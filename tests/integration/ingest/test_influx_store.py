@@ -322,3 +322,11 @@ def test_tend_after_a_lost_file_of_marks_makes_the_windows_of_every_row(influx_s
             turns += 1
         assert turns == 3
         assert store.series(query).values["flow"].tolist() == [5.0, 5.0, 5.0]
+
+
+def test_series_of_windows_before_the_first_write_is_empty(influx_server: InfluxServer, tmp_path: Path) -> None:
+    day_ms = 86_400_000
+    query = SeriesQuery("pilot", "bed-1", 1, ("flow",), TS - day_ms, TS + day_ms, every_ms=300_000)
+
+    with opened(config_of(influx_server.make_bucket("not-written-yet"), tmp_path)) as store:
+        assert len(store.series(query).ts_ms) == 0

@@ -136,6 +136,15 @@ async def test_list_acts_with_a_wrong_filter_names_it(pilot: httpx2.AsyncClient,
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
+async def test_list_acts_page_by_page_gives_each_once(pilot: httpx2.AsyncClient) -> None:
+    made = [(await pilot.post(f"/api/v1/zones/{zone}/stop")).json()["id"] for zone in (BED, POND)]
+    first = (await pilot.get(ACTS, params={"limit": 1})).json()
+    second = (await pilot.get(ACTS, params={"limit": 1, "after": first["next"]})).json()
+
+    assert sorted(item["id"] for page in (first, second) for item in page["items"]) == sorted(made)
+    assert second["next"] is None
+
+
 async def test_list_decisions_tells_reasons_numbers_and_sentences(house: House, pilot: httpx2.AsyncClient) -> None:
     for number, reason in enumerate((Reason.DRY, Reason.WET_ENOUGH)):
         inputs = {"soil_moisture": 0.2 + number / 10, "low": 0.22, "litres": 20.0, "seconds": 120.0, "high": None}

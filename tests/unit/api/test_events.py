@@ -12,8 +12,10 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from api import events
+from control import tokens
 from ingest import feed as feed_module
 from tests.unit.api.house import START_MS, House
 
@@ -126,6 +128,39 @@ async def test_follow_events_ends_when_the_service_does(house: House, monkeypatc
     async with following(house) as stream:
         house.stopping[0] = True
         assert await stream.next() == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_follow_events_ends_when_its_token_is_revoked(house: House, monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
+    monkeypatch.setattr(events, "STOP_CHECK_S", 0.01)
+    monkeypatch.setattr(events, "TOKEN_CHECK_S", 0.0)
+    async with following(house) as stream:
+        house.services.feed.publish("act", {"zone": BED})
+        assert "event: act" in await stream.text()  # looked at, and let go on
+        with house.services.database.session() as session:
+            tokens.revoke(session, "a-viewer", now_ms=START_MS)
+        pieces = []
+        for _ in range(20):
+            if busy:
+                house.services.feed.publish("act", {"zone": BED})
+            pieces.append(await stream.next())
+            if not pieces[-1]["more_body"]:
+                break
+
+        assert pieces[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+async def test_follow_events_ends_when_nobody_can_vouch_for_its_token(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "STOP_CHECK_S", 0.01)
+    monkeypatch.setattr(events, "TOKEN_CHECK_S", 0.0)
+    async with following(house) as stream:
+        with house.services.database.session() as session:
+            session.execute(text("alter table token rename to gone"))
+        assert await stream.next() == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def test_a_token_is_looked_at_again_within_five_seconds() -> None:
+    assert events.TOKEN_CHECK_S + events.STOP_CHECK_S < 5.0
 
 
 async def test_follow_events_after_the_reader_left_lets_go_of_the_feed(house: House) -> None:

@@ -15,6 +15,7 @@ from gateway.payloads import MAX_BACK_MS, judge_payload
 from gateway.topics import Address
 from ingest.bursts import StoredBurst
 from ingest.decode import BurstDecoder, DecodedBurst
+from ingest.devices import DeviceTable
 from ingest.store.batch import CLOCK_SERVER, NOT_GIVEN
 from tests.unit.ingest.fleet import CATALOGUE, KINDS, NOW_MS, burst_of, make_devices, telemetry, topic
 
@@ -153,3 +154,16 @@ def test_decode_after_a_device_was_added_or_removed_leaves_the_others_in_their_p
 def test_decode_of_a_burst_without_messages_gives_nothing() -> None:
     decoded = BurstDecoder(make_devices(), CATALOGUE).decode(1, burst_of())
     assert (decoded.rows, decoded.rejects) == ((), ())
+
+
+def test_decode_of_a_zone_that_the_device_was_not_registered_with_rejects_that_record_alone() -> None:
+    devices = DeviceTable()
+    devices.put(Address("s", "a"), CATALOGUE.kinds["irrigation-controller"], zones=[1, 3])
+    burst = StoredBurst(NOW_MS, ["tirta/v1/s/a/telemetry"], [b'[{"zone":3,"flow":1},{"zone":2,"flow":2}]'])
+
+    decoded = BurstDecoder(devices, CATALOGUE).decode(1, burst)
+
+    assert [part.zone.tolist() for part in decoded.rows] == [[3]]
+    assert [(reject.code, reject.detail) for reject in decoded.rejects] == [
+        ("bad-zone", "zone 2: this device is registered with 1, 3")
+    ]

@@ -26,6 +26,8 @@ Run = Callable[..., Result]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command on data in the test's folder."""
     monkeypatch.setattr("os.umask", lambda mask: mask)  # the process's own is not the command's to change here
+    (tmp_path / "data").mkdir()
+    open_database(f"sqlite:///{tmp_path}/data/control.db").close()
 
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(app, [*arguments, "--data", str(tmp_path / "data")])
