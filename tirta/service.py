@@ -126,9 +126,10 @@ async def _serve(
             gc.collect()
             gc.freeze()
             ready = _make_tokens(house, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            announcer.show_ready(ready, folder.path, house.services.clock, _first_zone(house))
+            # Last: whoever waits for the file finds everything said and answering.
             for path in files:
                 write_private(path, json.dumps({"http": ready.http, "mqtt": ready.mqtt, "token": ready.token}) + "\n")
-            announcer.show_ready(ready, folder.path, house.services.clock, _first_zone(house))
             await stop.wait()
         finally:
             gc.unfreeze()

@@ -106,11 +106,13 @@ def test_a_wrong_command_says_why_in_one_line(tirta: Tirta, arguments: tuple[str
 
 
 def test_a_wrong_command_while_it_is_stopped_says_why_in_one_line(tmp_path: Path) -> None:
+    with Tirta(tmp_path) as tirta:
+        tirta.stop()
     for arguments, named in (
         (("device", "add", "PLAZA:one", *KIND), "PLAZA"),
         (("device", "revoke", "plaza:none"), "plaza:none"),
     ):
-        ended = run_tirta(*arguments, "--data", tmp_path / "data")
+        ended = run_tirta(*arguments, "--data", tirta.data)
         assert ended.returncode == 1
         (line,) = ended.stderr.splitlines()
         assert named in line
