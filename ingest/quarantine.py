@@ -21,6 +21,7 @@ from ingest.volume import SqliteFile
 __all__ = ["MAX_KEPT_PAYLOAD", "Quarantine", "QuarantineConfig", "QuarantinedRecord"]
 
 MAX_KEPT_PAYLOAD: Final = 4096  # of a payload over the contract's limit only the beginning is kept [bytes]
+_DECIDED_AGAIN: Final = 10_000  # bursts before the newest that a restart may decide about again; a checkpoint is far nearer
 _OVERHEAD: Final = 700  # an entry's size besides its payload and topic: its detail, names and numbers, at most [bytes]
 _COLUMNS: Final = "id, at_ms, topic, site, device, reason, detail, record, boot, seq, size, payload, replays"
 _NAME: Final = "quarantine"
@@ -43,6 +44,12 @@ create table if not exists record (
     replays  integer not null default 0,
     unique (position, payload_place, record)
 ) strict;
+create table if not exists gone (
+    position integer not null,
+    payload_place integer not null,
+    record   integer not null,
+    primary key (position, payload_place, record)
+) strict, without rowid;
 create table if not exists total (
     name  text primary key,
     value integer not null
@@ -124,8 +131,9 @@ class Quarantine:
                 number = -1 if r.record is None else r.record
                 head = (position, place, number, r.at_ms, r.topic, r.site, r.device, r.reason, r.detail[:500])
                 done = self._db.execute(
-                    "insert or ignore into record values (null, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-                    (*head, r.boot, r.seq, r.size, kept),
+                    "insert or ignore into record select null, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0"
+                    " where not exists (select 1 from gone where position = ? and payload_place = ? and record = ?)",
+                    (*head, r.boot, r.seq, r.size, kept, position, place, number),
                 )
                 added += done.rowcount
                 size += done.rowcount * (len(kept) + len(r.topic) + _OVERHEAD)
@@ -140,6 +148,17 @@ class Quarantine:
             self._count(dropped=dropped)
 
     def _delete(self, where: str, values: dict[str, object]) -> int:
+        # A burst that is decided again after a crash must not bring back what was replayed or discarded since.
+        (newest,) = self._db.execute(
+            "select max(coalesce((select max(position) from record), 0), coalesce((select max(position) from gone), 0))"
+        ).fetchone()
+        recent = newest - _DECIDED_AGAIN
+        self._db.execute("delete from gone where position <= ?", (recent,))
+        self._db.execute(
+            f"insert or ignore into gone select position, payload_place, record from record where ({where})"  # noqa: S608
+            " and position > :recent",
+            {**values, "recent": recent},
+        )
         gone = self._db.execute(
             f"delete from record where {where} returning length(payload) + length(topic)",  # noqa: S608 - ours
             values,

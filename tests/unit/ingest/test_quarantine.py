@@ -42,6 +42,17 @@ def test_keep_of_the_same_burst_again_keeps_each_record_once(quarantine: Quarant
     assert quarantine.totals()["kept"] == 6
 
 
+def test_keep_of_the_same_burst_again_does_not_bring_back_what_was_discarded_or_replayed(quarantine: Quarantine) -> None:
+    records = [(0, SAMPLE), (1, SAMPLE), (2, SAMPLE)]
+    quarantine.keep(1, records)
+    third, second, first = quarantine.list()[0]
+    assert quarantine.discard(first.id)
+    quarantine.settle(second.id)
+    quarantine.keep(1, records)
+    assert quarantine.list()[0] == [third]
+    assert quarantine.totals()["kept"] == 3
+
+
 def test_keep_of_a_large_payload_keeps_its_beginning_and_its_size(quarantine: Quarantine) -> None:
     quarantine.keep(1, [(0, replace(SAMPLE, payload=b"x" * 1_000_000, size=1_000_000))])
     (found,), _ = quarantine.list()

@@ -100,7 +100,7 @@ def test_covered_spans_cover_every_instant_and_touched_hours_from_the_rows(
     assert all(first < last and start <= first and last <= end for first, last in spans)
     assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
     assert len(spans) <= SPANS_MAX
-    for hour in range(start // HOUR_MS, end // HOUR_MS + 1):
+    for hour in range(start // HOUR_MS, (end - 1) // HOUR_MS + 1):
         for instant in {max(hour * HOUR_MS, start), min((hour + 1) * HOUR_MS, end) - 1}:
             by_rows = any(first <= instant < last for first, last in spans)
             assert by_rows or (low <= instant < high and instant // HOUR_MS not in touched)
