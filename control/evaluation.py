@@ -36,9 +36,6 @@ Numbers = NDArray[np.float64]
 class LatestValues(Protocol):
     """The newest measured values; `ingest.latest` has them."""
 
-    def zone_values(self, site: str, device: str, zone: int) -> Mapping[str, tuple[float, int]]:
-        """Return quantity to (value, time of measurement in ms) of one zone."""
-
     def gather(self, keys: Sequence[tuple[str, str, int]], quantity: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return one quantity of many zones: values, NaN where never measured, and times in ms, then -1."""
 

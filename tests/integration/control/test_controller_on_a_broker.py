@@ -46,9 +46,6 @@ class Measured:
             zone = self.values.setdefault((address.site, address.device, record.get("zone", 1)), {})
             zone.update((name, (float(value), record["ts"])) for name, value in record.items() if name not in ("ts", "zone"))
 
-    def zone_values(self, site: str, device: str, zone: int) -> Mapping[str, tuple[float, int]]:
-        return self.values.get((site, device, zone), {})
-
     def gather(self, keys: Sequence[tuple[str, str, int]], quantity: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         found = [self.values.get(key, {}).get(quantity, (np.nan, -1)) for key in keys]
         return np.array([value for value, _ in found]), np.array([ts_ms for _, ts_ms in found])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,6 @@ class FixedLatest:
         self.clock = clock
         self.values: dict[tuple[tuple[str, str, int], str], float] = {}
         self.age_s = 30.0
-
-    def zone_values(self, site: str, device: str, zone: int) -> Mapping[str, tuple[float, int]]:
-        ts_ms = self.clock.now_ms() - round(self.age_s * 1000)
-        return {name: (value, ts_ms) for (key, name), value in self.values.items() if key == (site, device, zone)}
 
     def gather(self, keys: Sequence[tuple[str, str, int]], quantity: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         values = np.array([self.values.get((key, quantity), np.nan) for key in keys])
