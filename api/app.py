@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -32,7 +31,6 @@ from api import (
 )
 from api.access import Gate, credential_checker
 from api.envelope import BodyLimit, Envelope
-from api.limits import RateLimits
 from api.openapi import describe
 from api.permissions import permit
 from api.problems import MEDIA_TYPE, handle_problems
@@ -82,7 +80,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_LEAST, compresslevel=1, exclude_content_types=_PLAIN)
     check = credential_checker(services.database, services.sessions, services.wall)
-    app.add_middleware(Gate, check=check, limits=RateLimits(time.monotonic, services.rates))
+    app.add_middleware(Gate, check=check, limits=services.rates)
     app.add_middleware(Envelope)
     return app
 

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
 from api.errors import Unavailable
-from api.limits import RateConfig
+from api.limits import RateLimits
 from control.audit import Trail
 from control.controller import Controller
 from control.database import Database
@@ -123,7 +123,7 @@ class Services:
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=lambda: Throttle(time.monotonic))
     sessions: SessionConfig = field(default_factory=SessionConfig)
-    rates: RateConfig = field(default_factory=RateConfig)
+    rates: RateLimits = field(default_factory=lambda: RateLimits(time.monotonic))
     sign_on: SingleSignOn | None = None
 
 

@@ -4,14 +4,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.servers.bench import add_device
 from tests.servers.tirta import Tirta
 
 PASSWORD = "kebun raya balikpapan"
 OWN = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture
+def tirta(tmp_path: Path) -> Iterator[Tirta]:
+    """A service whose sign-in nobody else has kept busy in this minute."""
+    with Tirta(tmp_path) as running:
+        yield running
 
 
 def test_an_operator_of_one_site_signs_in_waters_and_is_shut_out(tirta: Tirta) -> None:

@@ -216,8 +216,12 @@ async def test_ingest_of_what_devices_publish_is_read_back_whole(house: House, b
 async def test_ingest_stopped_in_the_middle_drains_and_goes_on_after_the_start(house: House, beds: list[Publisher]) -> None:
     async with house.running():
         await send(beds[0], (record(seq) for seq in range(500)))
-    assert house.reopened().values(0) == list(range(500))
+    acknowledged = house.link.counters.acks_sent  # the broker may hold the last ones yet
+    assert 0 < acknowledged <= 500
+    stored = house.reopened().values(0)
     house.store.close()
+    assert stored == list(range(len(stored)))
+    assert len(stored) >= acknowledged
     await send(beds[0], (record(seq) for seq in range(500, 700)))  # the broker keeps them for our session
     async with house.running():
         await until(lambda: house.counts()[0] == 700, "what came meanwhile is stored")
@@ -445,7 +449,9 @@ async def test_ingest_of_a_replayed_record_stores_it_once_and_lets_it_go(house: 
         assert await ingest.announcements.replay(kept) == "refused"
         (kept,), _ = house.quarantine.list()
         house.devices.put(Address("kebun", "bed-0"), good)
-        assert await asyncio.gather(*(ingest.announcements.replay(kept) for _ in range(3))) == ["stored"] * 3
+        outcomes = await asyncio.gather(*(ingest.announcements.replay(kept) for _ in range(3)))
+        assert outcomes[0] == "stored"
+        assert set(outcomes[1:]) <= {"stored", None}  # None: it was decided about before this one asked
         assert await ingest.announcements.replay(kept) is None
         await until(lambda: house.values(0) == [0, 1], "it is stored")
         assert house.quarantine.list() == ([], None)

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
 from api import HealthCheck, Issued, Services, create_app
+from api.limits import RateConfig, RateLimits
 from control import registry, tokens
 from control.access import Grant
 from control.audit import Trail
@@ -44,6 +45,7 @@ from ingest.store.batch import Batch, Rows
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 
 START_MS = 1_795_323_600_000  # 2026-11-22T05:00:00Z
+BUSY = 1_000_000  # requests a minute: tests ask faster than callers may, and at no set pace
 
 SITE = {"site": "taman-kota", "title": "Taman Kota", "timezone": "Asia/Makassar"}
 BED = {
@@ -196,6 +198,7 @@ def open_house(folder: Path) -> Iterator[House]:
         stopping=lambda: stopping[0],
         wall=SteppedClock(START_MS),
         passwords=Passwords(PasswordConfig(memory_kib=64, passes=1)),
+        rates=RateLimits(lambda: 0.0, RateConfig(read=BUSY, write=BUSY, sign_in=BUSY, refused=BUSY)),
     )
     with database.session() as session:
         rights = {"viewer": (Grant("viewer"),), "service": (Grant("viewer"),), "operator": tokens.EVERYTHING}
