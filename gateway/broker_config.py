@@ -9,16 +9,26 @@ appear: set_tcp_nodelay (bursts fall apart, half the rate) and message_size_limi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.credentials import CONTROL, INGEST
+from gateway.processes import write_private
 
-__all__ = ["BrokerFiles", "BrokerLimits", "acl_text", "configuration_text", "passwords_text"]
+__all__ = [
+    "BrokerCertificates",
+    "BrokerFiles",
+    "BrokerLimits",
+    "SecureListeners",
+    "acl_text",
+    "configuration_text",
+    "passwords_text",
+]
 
 _PREFIX = "tirta/v1"
 _DEVICE_WRITES = ("telemetry", "status", "ack", "reported")
 _DEVICE_READS = ("command", "config", "stored", "error")
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all sound
 _ROLES: dict[str, tuple[tuple[str, str], ...]] = {
     INGEST: (("read", "telemetry"), ("write", "stored"), ("write", "error")),
     CONTROL: (("read", "status"), ("read", "ack"), ("read", "reported"), ("write", "command"), ("write", "config")),
@@ -58,6 +68,41 @@ class BrokerLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SecureListeners:
+    """Where the broker listens with TLS, as (host, port); None: not at all.
+
+    Attributes
+    ----------
+    passwords : (str, int) or None
+        For devices with user name and password.
+    certificates : (str, int) or None
+        For devices that show a certificate instead: its common name is their user name.
+    """
+
+    passwords: tuple[str, int] | None = None
+    certificates: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerCertificates:
+    """What the broker proves itself by, and by what it knows devices; all PEM.
+
+    Attributes
+    ----------
+    server : str
+        Private key and certificate chain, in one file, so that they are always of one kind.
+    authority : str
+        The certificate by which those of devices are judged; empty where none are taken.
+    revoked : str
+        The list of those that count no more; empty as above.
+    """
+
+    server: str = field(repr=False)
+    authority: str = ""
+    revoked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerFiles:
     """Where the broker finds its files, as the broker's own process sees the folder."""
 
@@ -79,13 +124,45 @@ class BrokerFiles:
         return self.folder / "mosquitto.acl"
 
     @property
+    def certificate(self) -> Path:
+        """Its private key and certificate."""
+        return self.folder / "server.pem"
+
+    @property
+    def authority(self) -> Path:
+        """By what certificates of devices are judged."""
+        return self.folder / "devices-ca.pem"
+
+    @property
+    def revoked(self) -> Path:
+        """Certificates of devices that count no more."""
+        return self.folder / "devices.crl"
+
+    def write_certificates(self, certificates: BrokerCertificates) -> None:
+        """Write the three files above; the broker takes them when it starts or is sent SIGHUP."""
+        for path, text in (
+            (self.certificate, certificates.server),
+            (self.authority, certificates.authority),
+            (self.revoked, certificates.revoked),
+        ):
+            if text:
+                write_private(path, text)
+
+    @property
     def store(self) -> Path:
         """Folder of the sessions and queues."""
         return self.folder / "store"
 
 
 def configuration_text(
-    files: BrokerFiles, *, host: str, port: int, limits: BrokerLimits, log: Path | None, user: str | None
+    files: BrokerFiles,
+    *,
+    host: str,
+    port: int,
+    limits: BrokerLimits,
+    log: Path | None,
+    user: str | None,
+    secure: SecureListeners = SecureListeners(),
 ) -> str:
     """Write the main file.
 
@@ -96,6 +173,8 @@ def configuration_text(
     user : str or None
         Account to run as when started as root: without it mosquitto becomes another user, can't read its own folder and
         loses its database without a word. None where it is not started as root.
+    secure : SecureListeners
+        Where it listens with TLS besides.
     """
     lines = [
         "# Written by Tirta at each start; changes made here are lost.",
@@ -124,11 +203,21 @@ def configuration_text(
         "log_type information",
         "log_timestamp_format %Y-%m-%dT%H:%M:%S",
         *([f"user {user}"] if user is not None else []),
-        f"listener {port} {host}",
-        f"max_connections {limits.max_connections}",
-        "use_username_as_clientid true",
+        *_listener((host, port), limits),
     ]
+    own = [f"certfile {files.certificate}", f"keyfile {files.certificate}", "tls_version tlsv1.2", f"ciphers {_CIPHERS}"]
+    if secure.passwords is not None:
+        lines += [*_listener(secure.passwords, limits), *own]
+    if secure.certificates is not None:
+        lines += [*_listener(secure.certificates, limits), *own]
+        lines += ["require_certificate true", "use_identity_as_username true"]
+        lines += [f"cafile {files.authority}", f"crlfile {files.revoked}"]
     return "\n".join(lines) + "\n"
+
+
+def _listener(where: tuple[str, int], limits: BrokerLimits) -> list[str]:
+    host, port = where
+    return [f"listener {port} {host}", f"max_connections {limits.max_connections}", "use_username_as_clientid true"]
 
 
 def passwords_text(users: Mapping[str, str]) -> str:
