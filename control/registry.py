@@ -206,8 +206,10 @@ def set_password_hash(session: Session, key: str, password_hash: str, *, trail: 
 
 
 def broker_users(session: Session) -> list[tuple[str, str]]:
-    """Return the broker's user name and password hash of every live device."""
-    query = select(DeviceRow.site, DeviceRow.name, DeviceRow.password_hash).where(DeviceRow.revoked_ms.is_(None))
+    """Return the broker's user name and password hash of every live device that has been given a credential."""
+    query = select(DeviceRow.site, DeviceRow.name, DeviceRow.password_hash)
+    # A user without a hash would be one without a password.
+    query = query.where(DeviceRow.revoked_ms.is_(None), DeviceRow.password_hash != "")
     return [(Address(site, name).username, kept) for site, name, kept in session.execute(query.order_by(DeviceRow.key))]
 
 

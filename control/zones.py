@@ -195,11 +195,14 @@ def _live_row(session: Session, key: str) -> ZoneRow:
     return row
 
 
-def zone_numbers(session: Session) -> dict[str, list[int]]:
-    """Return the numbers of every device's zones, by the device's key."""
+def zone_numbers(session: Session, device_key: str | None = None) -> dict[str, list[int]]:
+    """Return the numbers of every device's zones, or of one device's, by the device's key."""
+    query = select(ZoneRow.device_key, ZoneRow.number)
+    if device_key is not None:
+        query = query.where(ZoneRow.device_key == device_key)
     found: dict[str, list[int]] = {}
-    for device_key, number in session.execute(select(ZoneRow.device_key, ZoneRow.number)):
-        found.setdefault(device_key, []).append(number)
+    for key, number in session.execute(query):
+        found.setdefault(key, []).append(number)
     return found
 
 

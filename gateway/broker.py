@@ -26,6 +26,7 @@ from gateway.broker_users import BrokerUsers
 from gateway.errors import BrokerFailed, BrokerMissing, LinkLost
 from gateway.link import backoff_s
 from gateway.processes import DetachedProcess, find_executable, write_private
+from gateway.rounds import Rounds
 
 __all__ = ["Broker", "BrokerConfig"]
 
@@ -104,6 +105,7 @@ class Broker:
         self._port = 0
         self._state = "not started"
         self._changing = asyncio.Lock()
+        self._rounds = Rounds(self._reload)
         self._group = asyncio.TaskGroup()
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -148,17 +150,21 @@ class Broker:
         """`running`, or in words why not."""
         return self._state
 
-    async def set_users(self, users: Mapping[str, str]) -> None:
-        """Replace all user names and hashes; who is gone or has another hash is put out at once, others stay.
+    def put(self, users: Mapping[str, str]) -> None:
+        """Add users, or give those that are there another hash; it counts from the next `apply` on."""
+        self._users.put(users)
+
+    async def apply(self) -> None:
+        """Have the broker work by the users as they stand; who is gone or has another hash is put out at once, others stay.
+
+        Who asks while it reads its files shares the next reading.
 
         Raises
         ------
         BrokerFailed
             The broker was not seen to take them; they are written and count from its next start on.
         """
-        async with self._changing:
-            self._users.replace(users)
-            await self._reload()
+        await self._rounds.join()
 
     async def revoke(self, username: str) -> None:
         """Take a user away: its rights, its live session and what is stored for it.
@@ -166,23 +172,23 @@ class Broker:
         Raises
         ------
         BrokerFailed
-            As for `set_users`.
+            As for `apply`.
         """
-        async with self._changing:
-            key = self._users.lend(username)
-            try:
-                await self._reload()
-                await self._users.clear_session(key, self.config.host, self._port)
-            except LinkLost as exc:
-                raise BrokerFailed(f"{username} is revoked, but what is stored for it could not be cleared: {exc}") from exc
-            finally:
-                self._users.remove(username)
-                await self._reload()
+        key = self._users.lend(username)
+        try:
+            await self.apply()
+            await self._users.clear_session(key, self.config.host, self._port)
+        except LinkLost as exc:
+            raise BrokerFailed(f"{username} is revoked, but what is stored for it could not be cleared: {exc}") from exc
+        finally:
+            self._users.remove(username)
+            await self.apply()
 
     async def _reload(self) -> None:
-        self._users.write()
-        self._process.signal(signal.SIGHUP)
-        await self._users.wait_taken(self.config.host, self._port, timeout_s=self.config.start_timeout_s)
+        async with self._changing:
+            await self._users.rewrite()
+            self._process.signal(signal.SIGHUP)
+            await self._users.wait_taken(self.config.host, self._port, timeout_s=self.config.start_timeout_s)
 
     async def _start_or_adopt(self) -> None:
         self._files.store.mkdir(parents=True, exist_ok=True, mode=0o700)

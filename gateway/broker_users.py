@@ -28,7 +28,7 @@ class BrokerUsers:
     Parameters
     ----------
     files : BrokerFiles
-        Where to write; the folder must exist by then.
+        Where to write; the folder is made when missing.
     users : mapping
         User names and password hashes.
     """
@@ -38,9 +38,9 @@ class BrokerUsers:
         self._users = dict(users)
         self._probe = new_credential(PROBE)
 
-    def replace(self, users: Mapping[str, str]) -> None:
-        """Set all users."""
-        self._users = dict(users)
+    def put(self, users: Mapping[str, str]) -> None:
+        """Add users, or give those that are there another hash."""
+        self._users.update(users)
 
     def lend(self, username: str) -> Credential:
         """Give a user a one-off password that nobody else has, so that its session can be cleared by its own id."""
@@ -54,8 +54,18 @@ class BrokerUsers:
 
     def write(self) -> None:
         """Write both files, with a new password for the probe."""
+        self._write(self._with_probe())
+
+    async def rewrite(self) -> None:
+        """Do the same in a thread: thousands of lines keep nobody waiting."""
+        await asyncio.to_thread(self._write, self._with_probe())
+
+    def _with_probe(self) -> dict[str, str]:
         self._probe = new_credential(PROBE)
-        users = {**self._users, PROBE: hash_password(self._probe.password)}
+        return {**self._users, PROBE: hash_password(self._probe.password)}
+
+    def _write(self, users: Mapping[str, str]) -> None:
+        self._files.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(self._files.acl, acl_text())
         write_private(self._files.passwords, passwords_text(users))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from gateway.broker_config import BrokerFiles
 from gateway.broker_users import BrokerUsers
 from gateway.errors import BrokerFailed, InvalidInput, LinkLost
+from gateway.rounds import Rounds
 
 __all__ = ["ExternalBroker", "ExternalBrokerConfig"]
 
@@ -61,28 +62,27 @@ class ExternalBroker:
     def __init__(self, config: ExternalBrokerConfig, users: Mapping[str, str]) -> None:
         self.config = config
         self._users = BrokerUsers(BrokerFiles(config.folder.resolve()), users)
-        self._changing = asyncio.Lock()
+        self._rounds = Rounds(self._reload)
         try:
             self._command = shlex.split(config.reload_command or "")
         except ValueError as exc:
             raise InvalidInput(f"the broker's reload command can't be split into words: {exc}") from exc
 
-    def write_files(self) -> None:
-        """Write the files as the users stand, before anything is reloaded."""
-        self.config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._users.write()
+    def put(self, users: Mapping[str, str]) -> None:
+        """Add users, or give those that are there another hash; it counts from the next `apply` on."""
+        self._users.put(users)
 
-    async def set_users(self, users: Mapping[str, str]) -> str | None:
-        """Replace all users; give what a person has to do still, or None.
+    async def apply(self) -> str | None:
+        """Have the broker work by the users as they stand; give what a person has to do still, or None.
+
+        Who asks while the command runs shares its next run.
 
         Raises
         ------
         BrokerFailed
             The command failed, or the broker was not seen to take the files.
         """
-        async with self._changing:
-            self._users.replace(users)
-            return await self._reload()
+        return await self._rounds.join()
 
     async def revoke(self, username: str) -> str | None:
         """Take a user away with its session; give what a person has to do still, or None.
@@ -90,29 +90,25 @@ class ExternalBroker:
         Raises
         ------
         BrokerFailed
-            As for `set_users`; the user is then out of the files all the same.
+            As for `apply`; the user is then out of the files all the same.
         """
-        async with self._changing:
-            if not self._command:
-                self._users.remove(username)
-                notice = await self._reload()
-                return (
-                    f"{notice} Then clear what it stores for the client id {username}: "
-                    "connect once under it with a clean start."
-                )
-            key = self._users.lend(username)
-            try:
-                await self._reload()
-                await self._users.clear_session(key, self.config.host, self.config.port, tls=self.config.tls)
-            except LinkLost as exc:
-                raise BrokerFailed(f"{username} is revoked, but what is stored for it could not be cleared: {exc}") from exc
-            finally:
-                self._users.remove(username)
-                await self._reload()
-            return None
+        if not self._command:
+            self._users.remove(username)
+            notice = await self.apply()
+            return f"{notice} Then clear what it stores for the client id {username}: connect once under it with a clean start."
+        key = self._users.lend(username)
+        try:
+            await self.apply()
+            await self._users.clear_session(key, self.config.host, self.config.port, tls=self.config.tls)
+        except LinkLost as exc:
+            raise BrokerFailed(f"{username} is revoked, but what is stored for it could not be cleared: {exc}") from exc
+        finally:
+            self._users.remove(username)
+            await self.apply()
+        return None
 
     async def _reload(self) -> str | None:
-        self.write_files()
+        await self._users.rewrite()
         if not self._command:
             return f"The broker has to read {self.config.folder} anew: send it SIGHUP, or set a reload command."
         await self._run_command()

@@ -53,9 +53,13 @@ class Admission:
         """`running`, or what is known to be wrong with it."""
         return self.keeper.state if isinstance(self.keeper, Broker) else "running"
 
-    async def admit(self, devices: Mapping[str, str]) -> str | None:
-        """Let in these devices (user name -> hash) and the platform's roles; return what a person has to do still."""
-        return await self.keeper.set_users({**devices, **_hashed(self.roles)})
+    def put(self, username: str, hashed: str) -> None:
+        """Add a device, or give it another credential by its hash; it counts from the next `apply` on."""
+        self.keeper.put({username: hashed})
+
+    async def apply(self) -> str | None:
+        """Have the broker work by the users as they stand; return what a person has to do still."""
+        return await self.keeper.apply()
 
     async def expel(self, username: str) -> str | None:
         """Put a device out, with its session; return what a person has to do still."""
@@ -101,5 +105,5 @@ async def open_broker(settings: Settings, folder: DataFolder, devices: Mapping[s
     keeper = ExternalBroker(outside, users)
     login = Credential(address.username, address.password) if address.username and address.password else None
     if login is None:
-        await keeper.set_users(users)
+        await keeper.apply()
     yield Admission(address.host, address.port, tls, keeper, roles, login)

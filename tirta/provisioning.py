@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Let devices in and put them out: registry, broker and ingest together, in that order.
 
-Invariant: the registry is written first, and the broker's users always follow from it whole, so that a crash in between is
-mended by the next start.
+Invariant: the registry is written first, and each start makes the broker's users and the known devices of it anew, so that a
+crash in between is mended by the next start.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from api.services import Issued
 from control import registry
 from control.audit import Trail
 from control.database import Database
+from control.records import Device
 from gateway import Address, Catalogue
 from gateway.credentials import hash_password, new_credential
 from ingest.devices import DeviceTable
@@ -34,13 +36,17 @@ def known_devices(database: Database, catalogue: Catalogue, devices: DeviceTable
         while True:
             page, after = registry.list_devices(session, limit=1000, after=after)
             for device in page:
-                kind = catalogue.kinds.get(device.kind)
-                if kind is None:
-                    logger.warning("%s is of the unknown kind %s", device.key, device.kind, extra={"action": "kind_unknown"})
-                else:
-                    devices.put(Address(device.site, device.name), kind, zones.get(device.key, ()))
+                _make_known(devices, catalogue, device, zones.get(device.key, ()))
             if after is None:
                 return users
+
+
+def _make_known(devices: DeviceTable, catalogue: Catalogue, device: Device, zones: Collection[int]) -> None:
+    kind = catalogue.kinds.get(device.kind)
+    if kind is None:
+        logger.warning("%s is of the unknown kind %s", device.key, device.kind, extra={"action": "kind_unknown"})
+    else:
+        devices.put(Address(device.site, device.name), kind, zones)
 
 
 class DeviceProvisioner:
@@ -68,22 +74,25 @@ class DeviceProvisioner:
 
     async def _issue(self, address: Address, trail: Trail | None) -> Issued:
         credential = new_credential(address.username)
-        async with self._changing:
-            users = await asyncio.to_thread(self._keep, address, credential.password, trail)
-            notice = await self._admission.admit(users)
-        return Issued(credential.password, notice)
+        hashed = hash_password(credential.password)
+        async with self._changing:  # of two credentials for one device, the broker's is the registry's
+            await asyncio.to_thread(self._keep, address, hashed, trail)
+            self._admission.put(address.username, hashed)
+        return Issued(credential.password, await self._admission.apply())
 
-    def _keep(self, address: Address, password: str, trail: Trail | None) -> dict[str, str]:
+    def _keep(self, address: Address, hashed: str, trail: Trail | None) -> None:
         with self._database.session() as session:
-            registry.set_password_hash(session, address.key, hash_password(password), trail=trail)
-        return known_devices(self._database, self._catalogue, self._devices)
+            registry.set_password_hash(session, address.key, hashed, trail=trail)
+            device = registry.get_device(session, address.key)
+            zones = registry.zone_numbers(session, address.key).get(address.key, [])
+        _make_known(self._devices, self._catalogue, device, zones)
 
     async def revoke(self, address: Address) -> str | None:
         """Put a device out that the registry has revoked; return what a person has to do still."""
-        async with self._changing:
+        async with self._changing:  # behind whoever gives it a credential now: from here on the registry refuses that
             self._devices.remove(address)
-            self._tell_gone(address)
-            return await self._admission.expel(address.username)
+        self._tell_gone(address)
+        return await self._admission.expel(address.username)
 
     def _tell_gone(self, address: Address) -> None:
         # The broker ends the device's session without telling its last will.

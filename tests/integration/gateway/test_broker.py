@@ -177,24 +177,25 @@ async def test_broker_that_dies_is_started_again_and_links_return(
         assert broker.state == "running"
 
 
-async def test_set_users_puts_out_who_is_gone_and_leaves_the_others(
+async def test_revoke_puts_out_who_is_gone_and_leaves_the_others(
     config: BrokerConfig, users: dict[str, str], credentials: dict[str, Credential]
 ) -> None:
     async with running(config, users) as broker:
         async with linked(broker, credentials[DEVICE]) as gone, linked(broker, credentials[OTHER]) as stays:
-            await broker.set_users({name: hashed for name, hashed in users.items() if name != DEVICE})
+            await broker.revoke(DEVICE)
             await until(lambda: not gone.connected)
             assert stays.connected
             assert stays.counters.connections == 1
         assert not await knock("127.0.0.1", broker.port, credentials[DEVICE])
 
 
-async def test_set_users_with_a_new_hash_ends_the_old_credential(
+async def test_apply_of_a_new_hash_ends_the_old_credential(
     config: BrokerConfig, users: dict[str, str], credentials: dict[str, Credential]
 ) -> None:
     async with running(config, users) as broker, linked(broker, credentials[DEVICE]) as link:
         rotated = new_credential(DEVICE)
-        await broker.set_users({**users, DEVICE: hash_password(rotated.password)})
+        broker.put({DEVICE: hash_password(rotated.password)})
+        await broker.apply()
         await until(lambda: not link.connected)
         assert await knock("127.0.0.1", broker.port, rotated)
         assert not await knock("127.0.0.1", broker.port, credentials[DEVICE])
@@ -211,7 +212,8 @@ async def test_revoke_ends_the_live_session_and_clears_what_is_stored(
         await control.publish(topic, b"not for you any more")
         assert not await knock("127.0.0.1", broker.port, credentials[DEVICE])
         assert control.counters.connections == 1
-        await broker.set_users(users)
+        broker.put(users)
+        await broker.apply()
         async with linked(broker, credentials[DEVICE], topic) as device:
             assert not device.session_present
             with pytest.raises(TimeoutError):
@@ -241,7 +243,7 @@ async def test_broker_log_that_grew_too_large_is_moved_aside(config: BrokerConfi
         log, old = config.folder / "mosquitto.log", config.folder / "mosquitto.log.1"
         os.truncate(log, 9 * 1024 * 1024)
         await until(lambda: old.exists() and log.exists())
-        await broker.set_users(users)
+        await broker.apply()
         assert log.stat().st_size < 10_000
         assert broker.restarts == 0
 
@@ -257,7 +259,8 @@ async def test_external_broker_reloads_by_its_command_and_revokes(tmp_path: Path
         )
         external = ExternalBroker(config, {})
         key = new_credential(OTHER)
-        assert await external.set_users({OTHER: hash_password(key.password)}) is None
+        external.put({OTHER: hash_password(key.password)})
+        assert await external.apply() is None
         assert await knock(server.host, server.port, key)
         assert await external.revoke(OTHER) is None
         assert not await knock(server.host, server.port, key)
@@ -265,7 +268,8 @@ async def test_external_broker_reloads_by_its_command_and_revokes(tmp_path: Path
 
 async def test_external_broker_without_a_command_says_what_to_do(tmp_path: Path) -> None:
     external = ExternalBroker(ExternalBrokerConfig(folder=tmp_path / "files", host="127.0.0.1", port=1), {})
-    notice = await external.set_users({DEVICE: hash_password("a")})
+    external.put({DEVICE: hash_password("a")})
+    notice = await external.apply()
     assert notice is not None
     assert "SIGHUP" in notice
     assert (tmp_path / "files" / "mosquitto.passwd").read_text().startswith(f"{DEVICE}:$7$")
@@ -280,7 +284,7 @@ async def test_external_broker_whose_command_fails_says_what_it_told(tmp_path: P
         folder=tmp_path, host="127.0.0.1", port=1, reload_command="sh -c 'echo no such container; exit 3'"
     )
     with pytest.raises(BrokerFailed, match=r"ended with 3: no such container"):
-        await ExternalBroker(config, {}).set_users({})
+        await ExternalBroker(config, {}).apply()
 
 
 async def test_knock_at_a_closed_port_is_lost() -> None:

@@ -56,6 +56,13 @@ def test_delete_site_with_devices_is_a_conflict_and_without_is_gone(pilot: Datab
         registry.get_site(session, "empty")
 
 
+def test_broker_users_leaves_out_a_device_that_was_not_given_a_credential_yet(pilot: Database) -> None:
+    with pilot.session() as session:
+        registry.create_device(session, "pilot", "half-made", "water-meter", "Meter", [], "", now_ms=NOW)
+    with pilot.reader() as session:
+        assert [name for name, _ in registry.broker_users(session)] == ["pilot/garden", "pilot/pond"]
+
+
 def test_revoke_device_hides_it_ends_its_credential_and_keeps_its_name(pilot: Database) -> None:
     with pilot.session() as session:
         registry.revoke_device(session, "pilot:garden", now_ms=NOW)
