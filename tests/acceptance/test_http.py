@@ -231,7 +231,7 @@ def test_events_tell_a_measurement_as_it_comes(tirta: Tirta, client: Client, htt
 
     listener = threading.Thread(target=follow, daemon=True)
     listener.start()
-    assert following.wait(10)
+    assert following.wait(60)
     with BenchDevice(tirta, login) as device:
         device.publish({"soil_moisture": 0.25})
     listener.join(10)

@@ -142,7 +142,7 @@ def test_up_on_another_address_with_behind_proxy_is_ready_and_reached_over_loopb
             assert device.connected
         assert tirta.process is not None
         tirta.process.send_signal(signal.SIGINT)  # Ctrl-C ends it as SIGTERM does
-        assert tirta.process.wait(10) == 0
+        assert tirta.process.wait(60) == 0
         assert tirta.broker is None
 
 
@@ -232,7 +232,7 @@ def test_simulate_creates_its_devices_over_the_api_and_they_measure(tmp_path: Pa
                     eventually(lambda n=measured: _measured(client) > n + 2, "the bed is measured")
                 finally:
                     virtual.terminate()
-                    code = virtual.wait(10)
+                    code = virtual.wait(60)
                 assert code == 0
                 eventually(lambda: not _online(client), "both said goodbye")
 

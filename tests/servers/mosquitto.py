@@ -21,7 +21,7 @@ from gateway.credentials import CONTROL, INGEST, Credential, hash_password, new_
 
 __all__ = ["Mosquitto", "free_port", "mosquitto_executable"]
 
-_START_TIMEOUT_S = 10.0
+_START_TIMEOUT_S = 60.0
 
 
 def free_port() -> int:
@@ -116,10 +116,10 @@ class Mosquitto:
         if self.process is not None:
             self.process.send_signal(number)
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(60)
             self.process = None
 
     def reload(self) -> None:

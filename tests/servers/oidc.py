@@ -46,7 +46,7 @@ def running_provider(folder: Path, callback: str) -> Iterator[Provider]:
         yield Provider(f"http://127.0.0.1:{port}", secret)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         if process.stdout is not None:
             process.stdout.close()
 

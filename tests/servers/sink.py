@@ -82,7 +82,7 @@ class Sink:
         if keep:
             self._ask("POST", "/control", {"keep": True})
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         self._process = None
 
     def be(self, mode: str, **more: Any) -> None:

@@ -149,7 +149,7 @@ class Victim:
         """End it as a crash would."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         self.process = None
 
     def stop(self, timeout_s: float = 30.0) -> None:

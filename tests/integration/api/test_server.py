@@ -61,7 +61,7 @@ def server(house: House) -> Iterator[Server]:
 @pytest.fixture
 def client(house: House, server: Server) -> Iterator[httpx2.Client]:
     headers = {"authorization": f"Bearer {house.tokens['operator']}"}
-    with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=10) as opened:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=60) as opened:
         yield opened
 
 
@@ -69,7 +69,7 @@ def exchange(port: int, request: bytes) -> bytes:
     """Send bytes as they are and return all that comes back."""
     with closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
         connection.sendall(request)
-        connection.settimeout(5)
+        connection.settimeout(60)
         answer = b""
         while piece := connection.recv(65536):
             answer += piece

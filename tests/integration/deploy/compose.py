@@ -147,7 +147,7 @@ class Machine:
     def _influxdb_answers(self, port: int) -> bool:
         try:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            with opener.open(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
                 return bool(json.load(answer)["status"] == "pass")
         except OSError:
             return False

@@ -72,7 +72,7 @@ async def test_every_direction_and_pair_is_delivered_only_as_the_contract_says(
                     if may_write(sender, device, channel):
                         wanted |= {(user, f"{sender} {topic}") for user in everyone if may_read(user, device, channel)}
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while len(delivered) < len(wanted):  # noqa: ASYNC110 - counts what arrives
                     await asyncio.sleep(0.02)
         await asyncio.sleep(0.3)  # time for what must not come
@@ -99,7 +99,7 @@ def paho_connects(broker: Mosquitto, credential: Credential | None, protocol: in
     client.on_connect = on_connect
     client.connect(broker.host, broker.port)
     client.loop_start()
-    assert answered.wait(10)
+    assert answered.wait(60)
     if accepted[0]:
         return client
     client.disconnect()
@@ -154,7 +154,7 @@ def test_device_that_publishes_to_foreign_topics_stays_connected_and_disturbs_no
     ingest.subscribe("tirta/v1/+/+/telemetry", 1)
     for topic in (f"tirta/v1/{B}/telemetry", "tirta/v1/x", "$SYS/a", f"tirta/v1/{A}/command", f"tirta/v1/{A}/telemetry"):
         device.publish(topic, b"{}", 1).wait_for_publish(10)
-    assert done.wait(10)
+    assert done.wait(60)
     assert got == [f"tirta/v1/{A}/telemetry"]
     for client in (ingest, device):
         assert client.is_connected()

@@ -68,7 +68,7 @@ async def gather(link: Link, count: int, *, acknowledge: bool = True) -> list[Bu
 
 async def gone(link: Link) -> None:
     """Wait until the link has noticed that its connection is lost."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while link.connected:  # noqa: ASYNC110 - seen from outside, as a caller sees it
             await asyncio.sleep(0.01)
 

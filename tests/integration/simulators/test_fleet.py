@@ -260,7 +260,7 @@ async def test_run_killed_within_a_meal_remembers_it_and_does_not_feed_again(bro
             await platform.until(lambda: any(ack["state"] == "running" for ack in platform.messages(POND, "ack")))
         finally:
             child.send_signal(signal.SIGKILL)
-            child.wait(10)
+            child.wait(60)
         await platform.until(lambda: not platform.messages(POND, "status")[-1]["online"])
         child = _start(told)
         try:
@@ -269,7 +269,7 @@ async def test_run_killed_within_a_meal_remembers_it_and_does_not_feed_again(bro
             await platform.until(lambda: len(platform.final("f")) > 1)
         finally:
             child.send_signal(signal.SIGINT)
-            child.wait(10)
+            child.wait(60)
     assert set(platform.final("f")) == {("indeterminate", None)}
     assert [act["event"] for act in acts(folder, POND)] == ["begin"]
     assert max(boot for boot, _ in acked(folder, POND)) == 2

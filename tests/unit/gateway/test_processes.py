@@ -60,7 +60,7 @@ def test_signal_never_reaches_another_process_with_the_same_id(tmp_path: Path) -
     finally:
         assert process.signal(signal.SIGKILL)
         assert process._child is not None
-        process._child.wait(5)
+        process._child.wait(60)
 
 
 def test_start_of_a_missing_program_raises_and_leaves_no_record(tmp_path: Path) -> None:

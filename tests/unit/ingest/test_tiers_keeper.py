@@ -46,7 +46,7 @@ def test_start_does_all_that_is_due_and_stop_ends_it() -> None:
     store = TendedStore(*[True] * 20, False)
     keeper = TierKeeper(store, TierKeeperConfig(idle_s=0.0, rest_s=0.0))  # type: ignore[arg-type]
     keeper.start()
-    assert store.idle.wait(10)
+    assert store.idle.wait(60)
     keeper.stop()
     assert store.words == []
     keeper.stop()
