@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The newest decoded bursts, kept in memory for the stores that follow closely.
 
-Invariant: the positions held are contiguous. A store that falls behind the oldest reads the journal again instead, so a
-slow store costs neither memory nor anybody's time but its own.
+Invariant: the positions held are contiguous. What every store has taken is let go at once, so that memory follows what
+waits and not how long the service runs. A store that falls behind the oldest reads the journal again instead, so a slow
+store costs no more than the bounds, and nobody's time but its own.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class DecodedTail:
         self._rows = 0
         self._end = start
         self._closed = False
+        self._taken: dict[str, int] = {}
 
     @property
     def end(self) -> int:
@@ -55,6 +57,14 @@ class DecodedTail:
             while (self._rows > self._max_rows or len(self._bursts) > self._max_bursts) and len(self._bursts) > 1:
                 self._rows -= _count(self._bursts.popleft())
             self._changed.notify_all()
+
+    def note_taken(self, reader: str, upto: int) -> None:
+        """Note that a reader has, or is back at, everything up to `upto`; let go what all who ever said so have."""
+        with self._changed:
+            self._taken[reader] = upto
+            everybody = min(self._taken.values())
+            while self._bursts and self._bursts[0].position <= everybody:
+                self._rows -= _count(self._bursts.popleft())
 
     def read_from(self, position: int, max_rows: int, wait: float) -> list[DecodedBurst] | None:
         """Return bursts from `position` on, none when none came for `wait` seconds, or None when it is held no longer."""

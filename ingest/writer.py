@@ -86,7 +86,7 @@ class StoreWriter:
         self._config = config
         self._stopping = threading.Event()
         self._rng = random.Random()
-        self.cursor = store.cursor()
+        self._move_to(store.cursor())
 
     async def run(self) -> None:
         """Write until the tail is closed and everything in it is stored."""
@@ -146,7 +146,7 @@ class StoreWriter:
                 exc.first,
                 extra={"action": "store_gap"},
             )
-            self.cursor = exc.first - 1
+            self._move_to(exc.first - 1)
             return []
 
     def _write(self, batch: Batch, bursts: list[DecodedBurst]) -> None:
@@ -185,7 +185,7 @@ class StoreWriter:
         logger.info(
             "store %s is given again what came after %d", self.name, upto, extra={"action": "store_put_back", "upto": upto}
         )
-        self.cursor = upto
+        self._move_to(upto)
         return True
 
     def _keep_refused(self, batch: Batch, bursts: list[DecodedBurst], refused: Sequence[RejectedRow]) -> None:
@@ -212,9 +212,13 @@ class StoreWriter:
             self.trouble = None
         if refused:
             logger.warning("store %s can never take %d rows", self.name, refused, extra={"action": "rows_refused"})
-        self.cursor = batch.upto
+        self._move_to(batch.upto)
         self.rows += len(batch) - refused
         self.rejected += refused
+
+    def _move_to(self, upto: int) -> None:
+        self.cursor = upto
+        self._tail.note_taken(self.name, upto)
 
     def _flush(self) -> None:
         try:

@@ -82,3 +82,30 @@ def test_append_past_the_number_of_bursts_lets_the_oldest_go_however_few_rows_th
     tail.append([decoded(i, rows=0) for i in range(1, 11)])
     assert read(tail, 7) is None
     assert read(tail, 8) == [8, 9, 10]
+
+
+def test_note_taken_lets_go_what_every_reader_has() -> None:
+    tail = DecodedTail(1)
+    tail.note_taken("swift", 0)
+    tail.note_taken("slow", 0)
+    tail.append([decoded(i) for i in range(1, 6)])
+    tail.note_taken("swift", 5)
+    assert read(tail, 1) == [1, 2, 3, 4, 5]
+    tail.note_taken("slow", 3)
+    assert read(tail, 3) is None
+    assert read(tail, 4) == [4, 5]
+    tail.note_taken("slow", 5)
+    assert read(tail, 5) is None
+    assert read(tail, 6) == []
+    tail.append([decoded(6)])
+    assert read(tail, 6) == [6]
+
+
+def test_note_taken_of_a_reader_that_went_back_holds_what_comes_for_it() -> None:
+    tail = DecodedTail(1)
+    tail.append([decoded(i) for i in range(1, 6)])
+    tail.note_taken("store", 5)
+    tail.note_taken("store", 2)
+    tail.append([decoded(6)])
+    assert read(tail, 3) is None
+    assert read(tail, 6) == [6]
