@@ -10,7 +10,7 @@ SPEED ?= 1
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test faults wheel lock format clean
+.PHONY: help setup run check test faults fuzz wheel lock format clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ faults: setup  ## Run the fault tests in full (TEST=n QUICK=1 LONG=1 RESUME=1)
 	@scripts/setup test
 	@$(BIN)/python -m tests.faults $(if $(TEST),--test $(TEST)) $(if $(QUICK),--quick) $(if $(LONG),--long) \
 	    $(if $(RESUME),--resume)
+
+fuzz: setup  ## Ask the whole API generated requests as each role and as nobody (EXAMPLES=, SEED=)
+	@scripts/setup test
+	@$(BIN)/python -m tests.fuzz $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
 
 wheel: setup  ## Build the wheel into dist/
 	@rm -rf build  # or a module that was deleted since the last build would be packed again
