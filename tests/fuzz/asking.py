@@ -8,7 +8,7 @@ asked by one caller, in turn; every second that fits the description names somet
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -61,32 +61,37 @@ def ask_everything(schema: Any, ground: Ground, *, examples: int, seed_number: i
     """
     report, turn = Report(), count()
     schema.config.generation.update(with_security_parameters=False)  # who asks is told here, not made up
+    chosen = settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=seed_number is None,
+        phases=(Phase.explicit, Phase.generate),  # what failed is shown as it was; making it smaller would take minutes
+        suppress_health_check=list(HealthCheck),
+    )
     for result in schema.exclude(path=ENDLESS).get_all_operations():
-        operation = result.ok()
-        report.routes += 1
-        takes = any((operation.path_parameters, operation.query, operation.body))
-
-        @given(case=operation.as_strategy())
-        @settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            derandomize=seed_number is None,
-            phases=(Phase.explicit, Phase.generate),  # what failed is shown as it was; making it smaller would take minutes
-            suppress_health_check=list(HealthCheck),
-        )
-        def ask(case: schemathesis.Case) -> None:
-            number = next(turn)
-            if (number // len(CALLERS) + number) % 2:  # in another round another half of the callers finds what is there
-                _name_what_is_there(case, ground.known)
-            # What takes nothing is asked but once or twice: by everybody then.
-            callers = [list(CALLERS)[number % len(CALLERS)]] if takes else CALLERS
-            for caller in callers:
-                for wrong in _wrong(case, caller, ground, report):
-                    report.failures.append(f"{operation.label}, asked by {caller}: {wrong}")
-
+        ask = chosen(_asking(result.ok(), ground, turn, report))
         (ask if seed_number is None else seed(seed_number)(ask))()
+        report.routes += 1
     return report
+
+
+def _asking(operation: Any, ground: Ground, turn: Iterator[int], report: Report) -> Callable[[], None]:
+    """Return the property of one operation."""
+    takes = any((operation.path_parameters, operation.query, operation.body))
+
+    @given(case=operation.as_strategy())
+    def ask(case: schemathesis.Case) -> None:
+        number = next(turn)
+        if (number // len(CALLERS) + number) % 2:  # in another round another half of the callers finds what is there
+            _name_what_is_there(case, ground.known)
+        # What takes nothing is asked but once or twice: by everybody then.
+        callers = [list(CALLERS)[number % len(CALLERS)]] if takes else CALLERS
+        for caller in callers:
+            for wrong in _wrong(case, caller, ground, report):
+                report.failures.append(f"{operation.label}, asked by {caller}: {wrong}")
+
+    return ask
 
 
 def _wrong(case: schemathesis.Case, caller: str, ground: Ground, report: Report) -> list[str]:
