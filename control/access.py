@@ -35,8 +35,9 @@ ScopeType = Literal["all", "city", "agency", "site"]
 class Permission(StrEnum):
     """What may be done; each route of the API needs one of these, or none but to be signed in."""
 
-    SEE = "see"  # the registry, measurements, schedules, acts, decisions, quarantine
+    SEE = "see"  # the registry, measurements, schedules, acts, decisions, quarantine, alarms
     STOP = "stop"  # an act, a zone, a device
+    ATTEND = "attend"  # say of an alarm that one has seen it
     ACTUATE = "actuate"  # ask for watering, feeding, aeration
     SCHEDULE = "schedule"  # change what is to be done, and when
     TUNE = "tune"  # change a zone's parameters and limits
@@ -48,8 +49,9 @@ class Permission(StrEnum):
     AUDIT = "audit"  # read the audit trail
 
 
-_STEERING: Final = frozenset({Permission.STOP, Permission.ACTUATE, Permission.SCHEDULE})
-_RUNNING: Final = frozenset({Permission.STOP, Permission.TUNE, Permission.EQUIP, Permission.BUILD, Permission.PEOPLE})
+_MINDING: Final = frozenset({Permission.STOP, Permission.ATTEND})
+_STEERING: Final = _MINDING | {Permission.ACTUATE, Permission.SCHEDULE}
+_RUNNING: Final = _MINDING | {Permission.TUNE, Permission.EQUIP, Permission.BUILD, Permission.PEOPLE}
 _SEE: Final = frozenset({Permission.SEE})
 
 ROLES: Final[Mapping[str, frozenset[Permission]]] = MappingProxyType(

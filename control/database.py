@@ -26,7 +26,7 @@ from control.errors import DatabaseMismatch, DatabaseUnavailable
 
 __all__ = ["NEWEST_REVISION", "Database", "in_parts", "open_database", "write_in_thread"]
 
-NEWEST_REVISION: Final = "0002"  # of control/migrations/versions; a test holds the two together
+NEWEST_REVISION: Final = "0003"  # of control/migrations/versions; a test holds the two together
 BUSY_TIMEOUT_MS: Final = 10_000  # wait for another process's write [ms]
 POOL_SIZE: Final = 8  # connections kept
 POOL_OVERFLOW: Final = 24  # and opened beside them at most

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What listeners are told of acts, decisions and devices: flat, plain values under the names of the records."""
+"""What listeners are told of acts, decisions, devices and alarms: flat, plain values under the names of the records."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from control.alarms import Alarm
 from control.models import DeviceRow
 from control.records import Act, Decision
 from control.sentences import sentences
 
-__all__ = ["act_event", "decision_event", "device_event"]
+__all__ = ["act_event", "alarm_event", "decision_event", "device_event"]
 
 
 def act_event(act: Act) -> dict[str, Any]:
@@ -30,6 +31,25 @@ def act_event(act: Act) -> dict[str, Any]:
         "result_litres": act.result_litres,
         "result_grams": act.result_grams,
         "sentence": sentences(act),
+    }
+
+
+def alarm_event(alarm: Alarm, change: Literal["raised", "cleared", "seen"]) -> dict[str, Any]:
+    """Return the event of an alarm that was raised, is over, or has been seen by somebody."""
+    sort, _, key = alarm.subject.partition(":")
+    return {
+        "id": alarm.id,
+        "change": change,
+        "code": alarm.code,
+        "severity": alarm.severity,
+        "subject": alarm.subject,
+        "site": alarm.site,
+        "agency": alarm.agency,
+        "device": key if sort == "device" else None,
+        "zone": key if sort == "zone" else None,
+        "since_ms": alarm.since_ms,
+        "cleared_ms": alarm.cleared_ms,
+        "text": sentences(alarm),
     }
 
 

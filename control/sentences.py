@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One sentence for a decision or an act, in Indonesian and English, from its reasons and numbers.
+"""One sentence for a decision, an act or an alarm, in Indonesian and English, from its reasons and numbers.
 
-Invariant: every reason of the rules and every state of an act has its words in both languages.
+Invariant: every reason of the rules, every state of an act and every code of an alarm has its words in both languages.
 """
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
+from control.alarms import Alarm
+from control.alarms_codes import CODES
 from control.records import Act, Decision
 
-__all__ = ["Language", "act_sentence", "decision_sentence", "sentences"]
+__all__ = ["Language", "act_sentence", "alarm_sentence", "decision_sentence", "sentences"]
 
 Language = Literal["id", "en"]
 
@@ -131,10 +133,20 @@ def act_sentence(act: Act, language: Language) -> str:
     return f"{_ACTIONS.get(act.action, (act.action, act.action))[which]}{much}: {_STATES[act.state][which]}{reason}."
 
 
-def sentences(item: Decision | Act) -> dict[str, str]:
-    """Return the sentence of a decision or an act in each language."""
+def alarm_sentence(alarm: Alarm, language: Language) -> str:
+    """Return one sentence: what is or was wrong, with the numbers that were seen."""
+    code = CODES.get(alarm.code)
+    if code is None:  # raised by another version
+        return f"{alarm.code}: {alarm.subject}."
+    return code.words[0 if language == "id" else 1].format_map(_Known(alarm.details))
+
+
+def sentences(item: Decision | Act | Alarm) -> dict[str, str]:
+    """Return the sentence of a decision, an act or an alarm in each language."""
     if isinstance(item, Decision):
         return {"id": decision_sentence(item, "id"), "en": decision_sentence(item, "en")}
+    if isinstance(item, Alarm):
+        return {"id": alarm_sentence(item, "id"), "en": alarm_sentence(item, "en")}
     return {"id": act_sentence(item, "id"), "en": act_sentence(item, "en")}
 
 
@@ -145,8 +157,8 @@ class _Gap(float):
         return "?"
 
 
-class _Known(dict[str, float]):
-    """Numbers by name; what is missing never breaks a sentence."""
+class _Known(dict[str, float | str]):
+    """Numbers and words by name; what is missing never breaks a sentence."""
 
     def __missing__(self, key: str) -> float:
         return _Gap(0)

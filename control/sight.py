@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true
 from sqlalchemy.orm import Session
 
 from control.access import ROLES, Permission, Place, Principal, Scope
+from control.alarms_models import AlarmRow
 from control.checks import storable
 from control.errors import NotAllowed, NotFound
 from control.models import AgencyRow, CityRow, DeviceRow, SiteRow
@@ -20,6 +21,7 @@ from control.people_models import AuditRow, PersonRow
 
 __all__ = [
     "agencies_seen",
+    "alarms_seen",
     "check",
     "check_scope",
     "cities_seen",
@@ -208,3 +210,15 @@ def entries_seen(principal: Principal) -> ColumnElement[bool]:
         return column == scope.key
 
     return _layered(principal, Permission.AUDIT, within)
+
+
+def alarms_seen(principal: Principal) -> ColumnElement[bool]:
+    """Return the condition on `alarm`: of a site that may be seen, of an agency all of which may; the rest by who sees all."""
+
+    def within(scope: Scope) -> ColumnElement[bool]:
+        at_site = AlarmRow.site.in_(select(SiteRow.name).where(_site_in(scope)))
+        if scope.type == "city":
+            return or_(at_site, AlarmRow.agency.startswith(f"{scope.key}:", autoescape=True))
+        return or_(at_site, AlarmRow.agency == scope.key) if scope.type == "agency" else at_site
+
+    return _layered(principal, Permission.SEE, within)

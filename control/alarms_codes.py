@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there are alarms for: one row a code, with its weight, its patience and its words.
+
+Invariants: every code has its words in both languages; a code keeps its meaning for ever. To add an alarm, add a row here and
+something that finds its cause; nothing else knows the codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+__all__ = ["CODES", "SEVERITIES", "AlarmCode", "Severity"]
+
+Severity = Literal["info", "warning", "critical"]
+
+SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCode:
+    """One sort of alarm.
+
+    Attributes
+    ----------
+    severity : str
+        "info" (worth knowing), "warning" (somebody should look today), "critical" (somebody should look now).
+    raise_after_s, clear_after_s : float
+        How long its cause must have lasted, or have been gone, on the wall: what comes and goes is one alarm. [s]
+    words : tuple of str
+        The sentence in Indonesian and in English; names in braces stand for the alarm's details.
+    """
+
+    name: str
+    severity: Severity
+    raise_after_s: float
+    clear_after_s: float
+    words: tuple[str, str]
+
+
+_ALL: Final = (
+    AlarmCode(
+        "broker-down",
+        "critical",
+        5.0,
+        5.0,
+        (
+            "Broker tidak terhubung: perangkat tidak dapat mengirim data dan tidak dapat diperintah.",
+            "The broker is not connected: devices can neither send nor be told anything.",
+        ),
+    ),
+    AlarmCode(
+        "session-lost",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "Broker kehilangan antreannya: data perangkat tanpa kotak keluar mungkin hilang ({count:.0f} kali sejak awal).",
+            "The broker lost its queue: data of devices without an outbox may be lost ({count:.0f} times so far).",
+        ),
+    ),
+    AlarmCode(
+        "journal-stopped",
+        "critical",
+        0.0,
+        5.0,
+        (
+            "Jurnal tidak menerima data: tidak ada yang dikonfirmasi, pengukuran menunggu di broker dan perangkat.",
+            "The journal takes nothing: nothing is acknowledged, measurements wait at the broker and the devices.",
+        ),
+    ),
+    AlarmCode(
+        "journal-filling",
+        "warning",
+        0.0,
+        30.0,
+        (
+            "Jurnal hampir penuh: {used:.0%} dari batasnya {bound_mib:.0f} MiB; ada penyimpanan yang tertinggal.",
+            "The journal is filling: {used:.0%} of its bound of {bound_mib:.0f} MiB; a store is behind.",
+        ),
+    ),
+    AlarmCode(
+        "part-failing",
+        "warning",
+        5.0,
+        10.0,
+        ("Satu bagian layanan bermasalah: {part}.", "A part of the service is in trouble: {part}."),
+    ),
+    AlarmCode(
+        "store-down",
+        "warning",
+        30.0,
+        10.0,
+        (
+            "Penyimpanan {store} tidak menjawab: data menunggu di jurnal.",
+            "The store {store} does not answer: data wait in the journal.",
+        ),
+    ),
+    AlarmCode(
+        "store-refused",
+        "critical",
+        0.0,
+        10.0,
+        (
+            "Penyimpanan {store} menolak kita: perbaiki token, organisasi, atau bucket; data menunggu di jurnal.",
+            "The store {store} refuses us: correct its token, organisation or bucket; data wait in the journal.",
+        ),
+    ),
+    AlarmCode(
+        "quarantine-growing",
+        "warning",
+        0.0,
+        60.0,
+        (
+            "{records:.0f} rekaman masuk karantina dalam {minutes:.0f} menit terakhir.",
+            "{records:.0f} records went to quarantine within {minutes:.0f} minutes.",
+        ),
+    ),
+    AlarmCode(
+        "quarantine-full",
+        "warning",
+        0.0,
+        60.0,
+        (
+            "Karantina penuh ({used:.0%} dari {bound_mib:.0f} MiB): yang tertua dibuang.",
+            "The quarantine is full ({used:.0%} of {bound_mib:.0f} MiB): its oldest are dropped.",
+        ),
+    ),
+    AlarmCode(
+        "disk-filling",
+        "warning",
+        0.0,
+        30.0,
+        (
+            "Disk hampir penuh: terpakai {used:.0%}, sisa {free_mib:.0f} MiB.",
+            "The disk is filling: {used:.0%} used, {free_mib:.0f} MiB free.",
+        ),
+    ),
+    AlarmCode(
+        "disk-full",
+        "critical",
+        0.0,
+        30.0,
+        (
+            "Disk penuh: terpakai {used:.0%}, sisa {free_mib:.0f} MiB.",
+            "The disk is full: {used:.0%} used, {free_mib:.0f} MiB free.",
+        ),
+    ),
+    AlarmCode(
+        "clock-unsynchronised",
+        "warning",
+        600.0,
+        60.0,
+        (
+            "Jam server tidak disinkronkan: jadwal dan perangkat bergantung padanya.",
+            "The server's clock is not synchronised: schedules and devices depend on it.",
+        ),
+    ),
+    AlarmCode(
+        "database-down",
+        "critical",
+        5.0,
+        5.0,
+        (
+            "Basis data kendali tidak menjawab: tidak ada yang dijadwalkan atau diubah.",
+            "The control database does not answer: nothing is planned or changed.",
+        ),
+    ),
+    AlarmCode(
+        "device-offline",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "{title}: tidak ada kabar selama lebih dari {limit_min:.0f} menit.",
+            "{title}: no word for more than {limit_min:.0f} minutes.",
+        ),
+    ),
+    AlarmCode(
+        "devices-offline",
+        "critical",
+        0.0,
+        60.0,
+        (
+            "{count:.0f} dari {of:.0f} perangkat dinas ini tidak memberi kabar.",
+            "{count:.0f} of this agency's {of:.0f} devices give no word.",
+        ),
+    ),
+    AlarmCode(
+        "device-clock",
+        "warning",
+        0.0,
+        60.0,
+        (
+            "{title}: jamnya salah; pengukurannya masuk karantina.",
+            "{title}: its clock is wrong; what it measures goes to quarantine.",
+        ),
+    ),
+    AlarmCode(
+        "devices-clock",
+        "critical",
+        0.0,
+        60.0,
+        (
+            "Jam {count:.0f} dari {of:.0f} perangkat dinas ini salah; periksa juga jam server.",
+            "The clocks of {count:.0f} of this agency's {of:.0f} devices are wrong; look at the server's too.",
+        ),
+    ),
+)
+
+CODES: Final[Mapping[str, AlarmCode]] = MappingProxyType({code.name: code for code in _ALL})
