@@ -66,7 +66,8 @@ class BrokerUsers:
 
     def _write(self, users: Mapping[str, str]) -> None:
         self._files.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(self._files.acl, acl_text())
+        if not self._files.acl.exists() or self._files.acl.read_text("utf-8") != acl_text():
+            write_private(self._files.acl, acl_text())
         write_private(self._files.passwords, passwords_text(users))
 
     async def wait_taken(
