@@ -4,12 +4,13 @@
 TirtaError
 ├── InvalidSettings      fix the input
 ├── NotPossible          fix the input: what was asked does not go together
+├── CertificateUnfit     fix the deployment: a certificate, its key, or the authority
 └── ServiceAnswer        what the running service answered (status, detail)
 """
 
 from __future__ import annotations
 
-__all__ = ["InvalidSettings", "NotPossible", "ServiceAnswer", "TirtaError"]
+__all__ = ["CertificateUnfit", "InvalidSettings", "NotPossible", "ServiceAnswer", "TirtaError"]
 
 
 class TirtaError(Exception):
@@ -22,6 +23,10 @@ class InvalidSettings(TirtaError):
 
 class NotPossible(TirtaError):
     """What was asked for does not go together."""
+
+
+class CertificateUnfit(TirtaError):
+    """A certificate cannot be used."""
 
 
 class ServiceAnswer(TirtaError):
