@@ -14,17 +14,17 @@ import os
 import pwd
 import random
 import signal
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.broker_config import BrokerFiles, BrokerLimits, configuration_text
+from gateway.broker_config import BrokerCertificates, BrokerFiles, BrokerLimits, SecureListeners, configuration_text
 from gateway.broker_users import BrokerUsers
 from gateway.errors import BrokerFailed, BrokerMissing, LinkLost
 from gateway.link import backoff_s
+from gateway.ports import choose_port
 from gateway.processes import DetachedProcess, find_executable, write_private
 from gateway.rounds import Rounds
 
@@ -49,6 +49,8 @@ class BrokerConfig:
         Address to listen on. Without TLS: loopback.
     port : int
         0 chooses a free one at the first start and keeps to it.
+    secure : SecureListeners
+        Where it listens with TLS besides; port 0 as above.
     executable : str
         Name or path of mosquitto.
     limits : BrokerLimits
@@ -62,6 +64,7 @@ class BrokerConfig:
     folder: Path
     host: str = "127.0.0.1"
     port: int = 0
+    secure: SecureListeners = field(default_factory=SecureListeners)
     executable: str = "mosquitto"
     limits: BrokerLimits = field(default_factory=BrokerLimits)
     start_timeout_s: float = 30.0
@@ -79,6 +82,8 @@ class Broker:
         Where it lives.
     users : mapping
         User names and password hashes, devices and roles.
+    certificates : BrokerCertificates, optional
+        By what it proves itself; needed where it listens with TLS.
     rng : random.Random
         Jitter of the restarts.
     on_restart : callable, optional
@@ -90,6 +95,7 @@ class Broker:
         config: BrokerConfig,
         users: Mapping[str, str],
         *,
+        certificates: BrokerCertificates | None = None,
         rng: random.Random,
         on_restart: Callable[[], None] | None = None,
     ) -> None:
@@ -100,9 +106,11 @@ class Broker:
         self._log = self._files.folder / "mosquitto.log"
         self._process = DetachedProcess(self._files.folder / "mosquitto.pid.json")
         self._users = BrokerUsers(self._files, users)
+        self._certificates = certificates
         self._rng = rng
         self._on_restart = on_restart
         self._port = 0
+        self._secure = config.secure
         self._state = "not started"
         self._changing = asyncio.Lock()
         self._rounds = Rounds(self._reload)
@@ -140,6 +148,11 @@ class Broker:
         return self._port
 
     @property
+    def secure(self) -> SecureListeners:
+        """Where it listens with TLS, once started."""
+        return self._secure
+
+    @property
     def pid(self) -> int | None:
         """Its process id, or None while it does not run."""
         record = self._process.find()
@@ -165,6 +178,18 @@ class Broker:
             The broker was not seen to take them; they are written and count from its next start on.
         """
         await self._rounds.join()
+
+    async def set_certificates(self, certificates: BrokerCertificates) -> None:
+        """Prove itself by another certificate, and judge those of devices anew; who is connected stays.
+
+        Raises
+        ------
+        BrokerFailed
+            As for `apply`.
+        """
+        self._certificates = certificates
+        self._files.write_certificates(certificates)
+        await self.apply()
 
     async def revoke(self, username: str) -> None:
         """Take a user away: its rights, its live session and what is stored for it.
@@ -194,7 +219,9 @@ class Broker:
         self._files.store.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._files.folder.chmod(0o700)
         running = self._process.find()
-        self._port = self._choose_port(keep=running is not None)
+        self._choose_ports(keep=running is not None)
+        if self._certificates is not None:
+            self._files.write_certificates(self._certificates)
         self._users.write()
         if running is not None and self._configuration() == self._configuration_on_disk():
             self._process.signal(signal.SIGHUP)
@@ -280,6 +307,7 @@ class Broker:
             limits=self.config.limits,
             log=self._log,
             user=pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None,
+            secure=self._secure,
         )
 
     def _configuration_on_disk(self) -> str | None:
@@ -288,21 +316,15 @@ class Broker:
         except OSError:
             return None
 
-    def _choose_port(self, *, keep: bool) -> int:
-        """Give the configured port, or with 0 the one chosen before while it is free (or ours), else another."""
-        if self.config.port:
-            return self.config.port
-        remembered = self._files.folder / "port"
-        try:
-            port = int(remembered.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            port = 0
-        if not (keep and port) and (port == 0 or not _is_free(self.config.host, port)):
-            with socket.socket(_family(self.config.host)) as listener:
-                listener.bind((self.config.host, 0))
-                port = int(listener.getsockname()[1])
-            write_private(remembered, f"{port}\n")
-        return port
+    def _choose_ports(self, *, keep: bool) -> None:
+        folder, config = self._files.folder, self.config
+        self._port = choose_port(folder / "port", config.host, config.port, keep=keep)
+        chosen = []
+        for name, where in (("tls", config.secure.passwords), ("certificates", config.secure.certificates)):
+            if where is not None:
+                where = (where[0], choose_port(folder / f"port-{name}", *where, keep=keep))
+            chosen.append(where)
+        self._secure = SecureListeners(*chosen)
 
     def _rotate_log(self) -> bool:
         """Move a log that has grown too large aside; True when it did."""
@@ -320,17 +342,3 @@ class Broker:
         except OSError:
             lines = []
         return f"its log {self._log} ends with: {' | '.join(lines[-2:])}" if lines else f"its log is {self._log}"
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(_family(host)) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError:
-            return False
-    return True

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.broker_config import BrokerFiles
+from gateway.broker_config import BrokerCertificates, BrokerFiles
 from gateway.broker_users import BrokerUsers
 from gateway.errors import BrokerFailed, InvalidInput, LinkLost
 from gateway.rounds import Rounds
@@ -61,7 +61,8 @@ class ExternalBroker:
 
     def __init__(self, config: ExternalBrokerConfig, users: Mapping[str, str]) -> None:
         self.config = config
-        self._users = BrokerUsers(BrokerFiles(config.folder.resolve()), users)
+        self._files = BrokerFiles(config.folder.resolve())
+        self._users = BrokerUsers(self._files, users)
         self._rounds = Rounds(self._reload)
         try:
             self._command = shlex.split(config.reload_command or "")
@@ -83,6 +84,18 @@ class ExternalBroker:
             The command failed, or the broker was not seen to take the files.
         """
         return await self._rounds.join()
+
+    async def set_certificates(self, certificates: BrokerCertificates) -> str | None:
+        """Write its certificate and those of devices that are revoked; give what a person has to do still, or None.
+
+        Raises
+        ------
+        BrokerFailed
+            As for `apply`.
+        """
+        self.config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._files.write_certificates(certificates)
+        return await self.apply()
 
     async def revoke(self, username: str) -> str | None:
         """Take a user away with its session; give what a person has to do still, or None.
