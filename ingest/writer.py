@@ -2,7 +2,8 @@
 """Bring the decoded rows to one store, at its own pace, from its own cursor.
 
 Invariants: the store gets every position in order, once each by its cursor; what it cannot take now is tried again with
-growing, jittered waits and is never dropped; what it can never take goes to quarantine. Trouble here stays here.
+growing, jittered waits and is never dropped; what it can never take is in quarantine before the cursor passes it, once
+however often it is given again. Trouble here stays here.
 A store whose word is not its disk may have died with what it had taken: it is given again all that the journal holds.
 """
 
@@ -14,6 +15,7 @@ import random
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -79,6 +81,7 @@ class StoreWriter:
         self.trouble: str | None = None
         self.rows = 0
         self.rejected = 0
+        self.expired = 0
         self.retries = 0
         self._tail = tail
         self._journal = journal
@@ -87,6 +90,7 @@ class StoreWriter:
         self._stopping = threading.Event()
         self._rng = random.Random()
         self._move_to(store.cursor())
+        self._counted = self.cursor  # what is given again up to here was counted before
 
     async def run(self) -> None:
         """Write until the tail is closed and everything in it is stored."""
@@ -153,7 +157,7 @@ class StoreWriter:
         attempt = 0
         while not self._stopping.is_set():
             try:
-                refused = self.store.write(batch)
+                rejected = self.store.write(batch, lambda refused: self._keep_refused(batch, bursts, refused))
             except StoreUnavailable as exc:
                 attempt += 1
                 _let_go(exc)
@@ -164,9 +168,11 @@ class StoreWriter:
             except StoreError as exc:  # refused; or rejected whole, which no store should do to a batch, so it is kept
                 _let_go(exc)
                 self._wait(str(exc), self._config.refused_s)
+            except (Full, Unavailable) as exc:  # of the quarantine's volume: the rows are given again, and once kept
+                _let_go(exc)
+                self._wait(str(exc), self._config.backoff_min_s)
             else:
-                self._keep_refused(batch, bursts, refused)
-                self._note_success(batch, len(refused))
+                self._note_success(batch, bursts, rejected)
                 return
 
     def _put_back(self) -> bool:
@@ -189,15 +195,10 @@ class StoreWriter:
         return True
 
     def _keep_refused(self, batch: Batch, bursts: list[DecodedBurst], refused: Sequence[RejectedRow]) -> None:
-        """Put what the store can never take into quarantine, however long its volume does not take it."""
+        """Put what the store can never take into quarantine."""
         for number, rows in enumerate(batch.rows):
-            own = [row for row in refused if row.rows == number]
-            while own and not self._stopping.is_set():
-                try:
-                    self._judge.keep_refused(self.name, bursts, rows.kind, own)
-                    break
-                except (Full, Unavailable) as exc:
-                    self._wait(str(exc), self._config.backoff_min_s)
+            if own := [row for row in refused if row.rows == number]:
+                self._judge.keep_refused(self.name, bursts, rows.kind, own)
 
     def _wait(self, why: str, seconds: float) -> None:
         level = logging.DEBUG if self.trouble else logging.WARNING
@@ -206,15 +207,31 @@ class StoreWriter:
         self.retries += 1
         self._stopping.wait(seconds)
 
-    def _note_success(self, batch: Batch, refused: int) -> None:
+    def _note_success(self, batch: Batch, bursts: list[DecodedBurst], rejected: Sequence[RejectedRow]) -> None:
         if self.trouble:
             logger.info("store %s takes again", self.name, extra={"action": "store_recovered"})
             self.trouble = None
+        self._count(batch, bursts, rejected)
+        self._move_to(batch.upto)
+        self._counted = max(self._counted, batch.upto)
+
+    def _count(self, batch: Batch, bursts: list[DecodedBurst], rejected: Sequence[RejectedRow]) -> None:
+        """Count rows and what is not kept of them, but for what this store was given before it was put back."""
+        known = Counter[str]()  # of each kind; in the batch these come first
+        for burst in bursts:
+            for rows in burst.rows if burst.position <= self._counted else ():
+                known[rows.kind] += len(rows)
+        new = [row for row in rejected if row.index >= known[batch.rows[row.rows].kind]]
+        expired = sum(row.expired for row in new)
+        refused = len(new) - expired
+        self.rows += len(batch) - known.total() - len(new)
+        self.rejected += refused
+        self.expired += expired
+        if expired:
+            text = "store %s: %d rows waited until they were older than rows are kept"
+            logger.warning(text, self.name, expired, extra={"action": "rows_expired"})
         if refused:
             logger.warning("store %s can never take %d rows", self.name, refused, extra={"action": "rows_refused"})
-        self._move_to(batch.upto)
-        self.rows += len(batch) - refused
-        self.rejected += refused
 
     def _move_to(self, upto: int) -> None:
         self.cursor = upto

@@ -7,14 +7,14 @@ A row is a record as a device sent it, a column a quantity. Every array of one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLOCK_SERVER", "NOT_GIVEN", "RESERVED_NAMES", "TS_MAX_MS", "Batch", "DeviceNames", "RejectedRow", "Rows"]
+__all__ = ["CLOCK_SERVER", "NOT_GIVEN", "RESERVED_NAMES", "TS_MAX_MS", "Batch", "DeviceNames", "Keep", "RejectedRow", "Rows"]
 
 CLOCK_SERVER: Final = 1  # bit 0 of `flags`: the time is that of receipt, the device gave none
 NOT_GIVEN: Final = -1  # in `boot` and `seq`: the device does not count them
@@ -126,8 +126,18 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A row that a store does not accept: its `Rows` in the batch, its index in them, and why."""
+    """A row that a store does not accept: its `Rows` in the batch, its index in them, and why.
+
+    Attributes
+    ----------
+    expired : bool
+        It was young enough when it was decided about and has grown older than rows are kept since: nothing is wrong with it.
+    """
 
     rows: int
     index: int
     reason: str
+    expired: bool = False
+
+
+Keep = Callable[[Sequence[RejectedRow]], None]

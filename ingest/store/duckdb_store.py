@@ -24,7 +24,7 @@ from gateway.clock import Clock, WallClock
 from ingest.store import duckdb_sql as sql
 from ingest.store import duckdb_tiers as tiers
 from ingest.store.answers import Kept, answer_query, empty_series, needed_columns, tier_series
-from ingest.store.batch import Batch, DeviceNames, RejectedRow
+from ingest.store.batch import Batch, DeviceNames, Keep, RejectedRow
 from ingest.store.duckdb_file import DuckDBFile, transaction
 from ingest.store.duckdb_tables import Known, insert, read_known, read_tier_columns, with_columns, with_devices
 from ingest.store.errors import StoreRefused, StoreUnavailable
@@ -116,8 +116,9 @@ class DuckDBStore:
         with self._file.lend() as connection:
             return _one_int(connection.execute("SELECT upto FROM store"))
 
-    def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
-        """Keep rows, cursor and marks in one transaction."""
+    def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
+        """Keep rows, cursor and marks in one transaction; there is no row that is refused alone, so none for `keep`."""
+        del keep
         if batch.upto <= self.cursor():
             return ()
         rejected = too_old(batch, self._retention, self._clock.now_ms())

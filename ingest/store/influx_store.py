@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from gateway.clock import Clock, WallClock
 from ingest.store import influx_flux as flux
 from ingest.store.answers import Kept, answer_query, needed_columns, tier_series
-from ingest.store.batch import Batch, DeviceNames, RejectedRow
+from ingest.store.batch import Batch, DeviceNames, Keep, RejectedRow
 from ingest.store.cursor_file import CursorFile
 from ingest.store.errors import StoreRefused, StoreRejected, StoreUnavailable
 from ingest.store.line_protocol import encode_lines, read_name, stored_name
@@ -127,28 +127,31 @@ class InfluxStore:
         with self._writing:
             self._cursors.put(self._address, min(upto, self.cursor()))
 
-    def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
-        """Keep marks, write rows, then the cursor; rows that InfluxDB rejects are found by halving."""
+    def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
+        """Keep marks, write rows, hand on those that InfluxDB rejects, found by halving, then move the cursor."""
         with self._writing:
             if batch.upto <= self.cursor():
                 return ()
             self._prepare()
             if len(self._touched) > TOUCHED_MAX:
                 raise StoreUnavailable(f"{len(self._touched)} hours of zones wait for their windows.")
-            rejected = list(too_old(batch, self._retention, self._clock.now_ms()))
-            places = _places(batch, rejected)
-            batch = without(batch, rejected)
+            expired = too_old(batch, self._retention, self._clock.now_ms())
+            places = _places(batch, expired)
+            batch = without(batch, expired)
             marks = self._touched.new_marks(batch, self._names.names)
             self._cursors.add_marks(self._address, marks)
             self._touched.add(marks)
+            rejected: list[RejectedRow] = []
             for number, rows in enumerate(batch.rows):
                 lines = encode_lines(rows, self._names.names, self._booleans)
                 for start in range(0, len(lines), self._config.batch_rows):
                     stop = min(start + self._config.batch_rows, len(lines))
                     found = self._send(lines, start, stop)
                     rejected.extend(RejectedRow(number, int(places[number][index]), reason) for index, reason in found)
+            if rejected and keep is not None:
+                keep(rejected)
             self._cursors.put(self._address, batch.upto)
-        return tuple(rejected)
+        return (*expired, *rejected)
 
     def _prepare(self) -> None:
         """Before the first row, find or make the buckets and mark what was there before there were marks."""
@@ -311,7 +314,7 @@ class InfluxStore:
         return rejected
 
 
-def _places(batch: Batch, rejected: list[RejectedRow]) -> list[NDArray[np.intp]]:
+def _places(batch: Batch, rejected: Iterable[RejectedRow]) -> list[NDArray[np.intp]]:
     """Return where each row that is left stands in the batch."""
     left = [np.ones(len(rows), np.bool_) for rows in batch.rows]
     for row in rejected:

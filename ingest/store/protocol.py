@@ -13,7 +13,7 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.store.batch import Batch, RejectedRow
+from ingest.store.batch import Batch, Keep, RejectedRow
 
 __all__ = [
     "HOUR_MS",
@@ -155,13 +155,20 @@ class SeriesStore(Protocol):
     def cursor(self) -> int:
         """Return the journal position that this store has been brought to, 0 at first."""
 
-    def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
+    def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
         """Keep a batch and move the cursor to its `upto`; a batch not beyond the cursor is passed over.
+
+        Parameters
+        ----------
+        keep : callable or None
+            Is given the rows that this store can never accept, where there are some, before the cursor moves: what dies
+            in between finds them again. It must bear being given the same ones twice; what it raises comes out, and the
+            cursor has not moved.
 
         Returns
         -------
         tuple of RejectedRow
-            Rows that this store can never accept, such as those older than rows are kept; all others are kept.
+            Rows that are not kept, those that have expired among them; all others are.
         """
 
     def tend(self) -> bool:

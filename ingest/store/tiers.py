@@ -79,13 +79,16 @@ def kept_from_ms(retention: Retention, tier: TierName, now_ms: int) -> int | Non
 
 
 def too_old(batch: Batch, retention: Retention, now_ms: int) -> tuple[RejectedRow, ...]:
-    """Return the rows that belong to hours whose rows are not kept any more."""
+    """Return the rows that belong to hours whose rows are not kept any more.
+
+    Who decides about a record refuses it by the same age; what is found here has waited until then.
+    """
     kept = kept_from_ms(retention, "raw", now_ms)
     if kept is None:
         return ()
     reason = f"measured more than {retention.raw_days} days ago, rows of that age are not kept (TIRTA_RETENTION_RAW_DAYS)"
     return tuple(
-        RejectedRow(number, index, reason)
+        RejectedRow(number, index, reason, expired=True)
         for number, rows in enumerate(batch.rows)
         for index in np.flatnonzero(rows.ts_ms < kept).tolist()
     )

@@ -39,7 +39,7 @@ from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig
 from ingest.sequences import GapTotals, Sequences
 from ingest.store import Batch, DuckDBConfig, DuckDBStore, SeriesQuery, StoreUnavailable
-from ingest.store.batch import RejectedRow
+from ingest.store.batch import Keep, RejectedRow
 from ingest.writer import WriterConfig
 from tests.servers.mosquitto import Mosquitto
 
@@ -60,10 +60,10 @@ class LameStore(DuckDBStore):
 
     away = False
 
-    def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
+    def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
         if self.away:
             raise StoreUnavailable("told to be away")
-        return super().write(batch)
+        return super().write(batch, keep)
 
 
 class House:

@@ -21,7 +21,7 @@ from ingest.latest import LatestState
 from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig
 from ingest.sequences import Sequences
-from ingest.store.batch import Batch, RejectedRow
+from ingest.store.batch import Batch, Keep, RejectedRow
 from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
@@ -40,20 +40,25 @@ class NotedStore:
     failures: list[StoreError] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     refuse: int = 0
+    expire: int = 0
     flushed: int = 0
     written: Callable[[], None] = lambda: None
 
     def cursor(self) -> int:
         return self.upto
 
-    def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
+    def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
         if self.failures:
             raise self.failures.pop(0)
+        refused = [RejectedRow(0, i, "never") for i in range(min(self.refuse, len(batch)))]
+        if refused and keep is not None:
+            keep(refused)
         if batch.upto > self.upto:
             self.batches.append(batch)
             self.upto = batch.upto
         self.written()
-        return tuple(RejectedRow(0, i, "never") for i in range(self.refuse))
+        expired = range(len(refused), min(len(refused) + self.expire, len(batch)))
+        return (*refused, *(RejectedRow(0, i, "old", expired=True) for i in expired))
 
     def flush(self) -> None:
         self.flushed += 1
@@ -287,6 +292,26 @@ async def test_run_of_a_forgetful_store_begins_where_the_journal_does(house: Hou
     assert store.seqs() == [0, 1, 2, 3, 4]
 
 
+async def test_run_of_a_store_that_was_put_back_counts_each_row_once(house: House) -> None:
+    house.append(*range(8))
+    house.decide(8)
+    store = ForgetfulStore(upto=3, refuse=1, expire=1)
+    store.failures = [StoreUnavailable("reset", silent=True)]
+    writer = house.writer(store)
+    await run_out(house, writer)
+    assert store.seqs() == list(range(8))
+    assert (writer.rows, writer.rejected, writer.expired) == (5, 0, 0)  # what was refused lies before the cursor
+
+
+async def test_run_with_rows_that_expired_while_they_waited_counts_them_and_keeps_none_in_quarantine(house: House) -> None:
+    house.append(*range(5))
+    house.decide(5)
+    writer = house.writer(NotedStore(expire=2))
+    await run_out(house, writer)
+    assert (writer.rows, writer.rejected, writer.expired) == (3, 0, 2)
+    assert house.quarantine.totals()["kept"] == 0
+
+
 async def test_run_of_a_store_that_says_no_itself_is_not_put_back(house: House) -> None:
     house.append(*range(5))
     house.decide(5)
@@ -314,14 +339,14 @@ async def test_run_after_a_failure_holds_nothing_of_what_the_store_had_made_of_t
     alive: list[int] = []
 
     class Hoarder(NotedStore):
-        def write(self, batch: Batch) -> tuple[RejectedRow, ...]:
+        def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
             alive.append(sum(one() is not None for one in made))
             if self.failures:
                 lines = Encoded()
                 made.append(weakref.ref(lines))
                 failure = self.failures.pop(0)  # held by this frame, which its traceback holds: a cycle
                 raise failure
-            return super().write(batch)
+            return super().write(batch, keep)
 
     house.append(*range(3))
     house.decide(3)
