@@ -11,6 +11,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from api import (
     acts,
+    alarms,
     audit,
     decisions,
     devices,
@@ -59,6 +60,7 @@ _NOUNS: Final = (
     schedules,
     acts,
     decisions,
+    alarms,
     quarantine,
     events,
     audit,

@@ -24,7 +24,7 @@ from api.names import ZoneText, parse_device_id, zone_in_body
 from api.services import Needs, Services
 from control.access import Permission, Principal
 from control.errors import DatabaseUnavailable
-from control.sight import place_of_site
+from control.sight import place_of_agency, place_of_site
 from ingest.feed import Event, Subscription, TooManySubscribers
 
 __all__ = ["router"]
@@ -44,7 +44,7 @@ class EventFilter(BaseModel):
     device: str | None = Field(
         default=None, max_length=130, description="Only of this device.", examples=["taman-kota:bedeng-1"]
     )
-    event: Literal["telemetry", "act", "decision", "device"] | None = Field(
+    event: Literal["telemetry", "act", "decision", "device", "alarm"] | None = Field(
         default=None, description="Only of this sort.", examples=["act"]
     )
 
@@ -84,7 +84,7 @@ async def follow_events(
     wanted: Annotated[EventFilter, Depends(_wanted)],
     subscription: Annotated[Subscription, Depends(_subscription)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Follow telemetry, acts, decisions and devices as they happen, of the sites that the caller may see.
+    """Follow telemetry, acts, decisions, devices and alarms as they happen, of the sites that the caller may see.
 
     The event `missed` says how many events this reader was too slow for, or that were forgotten before it came back.
     The stream ends when its token or session does.
@@ -128,7 +128,11 @@ class Sight:
         principal = self._principal
         if principal is None or principal.everywhere(Permission.SEE):
             return principal is not None
-        site = str(event.data.get("zone") or event.data.get("device") or "").partition(":")[0]
+        data = event.data
+        site = str(data.get("zone") or data.get("device") or data.get("site") or "").partition(":")[0]
+        if not site:  # of an agency as a whole, or of the installation
+            agency = data.get("agency")
+            return agency is not None and principal.allows(Permission.SEE, place_of_agency(agency))
         if site not in self._sites:
             self._sites[site] = await run_in_threadpool(self._seen, principal, site)
         return self._sites[site]

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from tirta import __version__
+from tirta.cli_alarms import app as alarms_app
 from tirta.cli_audit import app as audit_app
 from tirta.cli_devices import app as devices_app
 from tirta.cli_people import app as people_app
@@ -37,6 +38,7 @@ app.add_typer(devices_app, name="device")
 app.add_typer(people_app, name="person")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(tokens_app, name="token")
+app.add_typer(alarms_app, name="alarms")
 app.add_typer(audit_app, name="audit")
 
 

@@ -13,9 +13,11 @@ import pytest
 
 from api.openapi import describe
 from api.permissions import PERMISSIONS
-from control import people, places, registry, schedules, tokens
+from control import alarms, people, places, registry, schedules, tokens
 from control.access import ROLES, Grant, Scope
+from control.alarms import Alarm
 from control.audit import Trail
+from control.ids import new_id
 from tests.unit.api.house import BED, IRRIGATION, SITE, START_MS, House, open_house
 from tests.unit.api.permissions import ALLOWED, as_markdown
 
@@ -24,7 +26,10 @@ AGENCY = Scope("agency", "bpp:dlh")
 SCOPES = dict.fromkeys(ROLES, AGENCY) | {"supervisor": Scope("all"), "partner": Scope("site", "taman-kota")}
 # What takes away comes last.
 ROUTES = sorted(ALLOWED, key=lambda route: (route.startswith("DELETE"), "/devices" in route, route))
-LISTS = ("agencies", "sites", "devices", "zones", "schedules", "acts", "decisions", "quarantine", "people", "tokens", "audit")
+LISTS = (
+    *("agencies", "sites", "devices", "zones", "schedules", "acts", "decisions", "alarms", "quarantine"),
+    *("people", "tokens", "audit"),
+)
 EMPTY = ("decisions", "quarantine")
 ABOVE = ("/cities", "v1/session", "POST /api/v1/agencies", "/quarantine/replay")  # not within an agency
 NOT_OURS = {
@@ -56,6 +61,8 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         schedule = schedules.create_schedule(session, f"{site}:{device}:1", IRRIGATION, now_ms=START_MS)
         person = people.create_person(session, f"p-{agency}", "P", home=Scope("agency", key), trail=TRAIL)
         grants = (Grant("viewer", Scope("agency", key)),)
+        alarm = Alarm(new_id(START_MS), "device-offline", "warning", f"device:{site}:{device}", site, None, {}, START_MS)
+        alarms.keep(session, [alarm])
         _, token = tokens.create(session, f"t-{agency}", grants, now_ms=START_MS, trail=TRAIL)
     return {
         "city": "bpp",
@@ -64,6 +71,7 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         "device": f"{site}:{device}",
         "zone": f"{site}:{device}:1",
         "schedules": schedule.id,
+        "alarms": alarm.id,
         "people": person.id,
         "tokens": str(token.id),
     }

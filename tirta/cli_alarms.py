@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tirta alarms …`: what is wrong. Works on the control database, whether or not the service runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from control import alarms
+from control.alarms import Alarm
+from control.alarms_codes import SEVERITIES
+from control.audit import Trail
+from control.sentences import alarm_sentence
+from gateway.clock import WallClock
+from tirta.cli_tokens import control_database
+from tirta.errors import NotPossible
+from tirta.options import CONFIG, DATA
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=False, help="What is wrong: alarms that are open, or were.")
+
+
+@app.callback(invoke_without_command=True)
+def list_alarms(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    code: Annotated[str | None, typer.Option(metavar="CODE", help="Only of this code, as disk-filling.")] = None,
+    severity: Annotated[str | None, typer.Option(metavar="WEIGHT", help="Only info, warning or critical ones.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, from the newest.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all there is.")] = False,
+    data: DATA = None,
+    config: CONFIG = None,
+) -> None:
+    """List the alarms that are open, the newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    if severity is not None and severity not in SEVERITIES:
+        raise NotPossible(f"{severity!r} is none of {', '.join(SEVERITIES)}")
+    with control_database(config, data) as (database, _), database.reader() as session:
+        found, after = alarms.list_alarms(session, code=code, severity=severity, is_open=None if every else True, limit=limit)
+    for alarm in found:
+        print(json.dumps(asdict(alarm)) if as_json else _line(alarm))
+    if as_json:
+        return
+    if not found:
+        print("no alarm" if every else "no alarm is open")
+    elif after is not None:
+        print(f"... and older ones; --limit shows more than {limit}")
+
+
+@app.command()
+def seen(
+    alarm: Annotated[str, typer.Argument(metavar="ID", help="Id, as listed.")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="For the audit trail.")] = "",
+    data: DATA = None,
+    config: CONFIG = None,
+) -> None:
+    """Say that you have seen an alarm and take care of it; it ends when its cause does."""
+    with control_database(config, data) as (database, now_ms), database.session() as session:
+        found, new = alarms.mark_seen(session, alarm, now_ms=now_ms, trail=Trail.local(WallClock().now_ms(), why))
+    print(f"{found.id} was seen by {found.seen_by} at {_at(found.seen_ms)}" if not new else f"{found.id} is marked as seen")
+
+
+def _line(alarm: Alarm) -> str:
+    until = "" if alarm.cleared_ms is None else f" until {_at(alarm.cleared_ms)}"
+    by = "" if alarm.seen_by is None else f" (seen by {alarm.seen_by})"
+    said = f" {alarm.details['said']}" if "said" in alarm.details else ""
+    return (
+        f"{alarm.id}  {_at(alarm.since_ms)}{until}  {alarm.severity:<8}  {alarm.code}: {alarm_sentence(alarm, 'en')}{said}{by}"
+    )
+
+
+def _at(ms: int | None) -> str:
+    return datetime.fromtimestamp((ms or 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
