@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from api.access import Caller
 from api.instants import When, format_instant
-from api.pages import Listing, NumberedPage
+from api.pages import Listing, NumberedPage, Sort
 from api.services import Needs
 from control import audit
 from control.sight import entries_seen
@@ -54,11 +54,12 @@ class EntryFilter(NumberedPage):
     actor: str | None = Field(default=None, max_length=200, description="Only by this one.", examples=["ani"])
     action: str | None = Field(default=None, max_length=40, description="Only this action.", examples=["schedule.change"])
     target: str | None = Field(default=None, max_length=300, description="Only to this.", examples=["site:taman-kota"])
+    sort: str | None = Sort("id")
 
 
 @router.get("")
 def list_audit(services: Needs, caller: Caller, request: Annotated[EntryFilter, Query()]) -> Listing[EntryAnswer]:
-    """List entries of the audit trail, newest first: those of the places whose trail the caller may read."""
+    """List entries of the audit trail, newest first unless told otherwise, of the places whose trail the caller may read."""
     with services.database.reader() as session:
         found, after = audit.list_entries(
             session,
@@ -66,6 +67,7 @@ def list_audit(services: Needs, caller: Caller, request: Annotated[EntryFilter, 
             actor=request.actor,
             action=request.action,
             target=request.target,
+            sort=request.sort,
             limit=request.limit,
             after=request.after,
         )

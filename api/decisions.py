@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from api.access import Caller
 from api.instants import When, format_instant
 from api.names import ZoneText, zone_in_body
-from api.pages import Listing, NumberedPage
+from api.pages import Listing, Page, Sort
 from api.sentences import Sentence
 from api.services import Needs
 from control import decisions
@@ -39,19 +39,20 @@ class DecisionAnswer(BaseModel):
     sentence: Sentence = Field(description="The same in words.")
 
 
-class DecisionFilter(NumberedPage):
+class DecisionFilter(Page):
     """Which decisions are wanted."""
 
     zone: ZoneText | None = Field(default=None, description="Only of this zone.", examples=["taman-kota:bedeng-1:1"])
+    sort: str | None = Sort("id", "at")
 
 
 @router.get("")
 def list_decisions(services: Needs, caller: Caller, request: Annotated[DecisionFilter, Query()]) -> Listing[DecisionAnswer]:
-    """List decisions, the latest first: each that acted, fell on a planned moment or differed from the one before."""
+    """List decisions that acted, fell on a planned moment or differed from the one before; the latest first unless told."""
     zone = None if request.zone is None else zone_in_body("zone", request.zone).key
     with services.database.reader() as session:
         found, after = decisions.list_decisions(
-            session, zone_key=zone, seen_by=caller, limit=request.limit, after=request.after
+            session, zone_key=zone, seen_by=caller, sort=request.sort, limit=request.limit, after=request.after
         )
     items = [
         DecisionAnswer(

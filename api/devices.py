@@ -221,11 +221,11 @@ class Revoked(BaseModel):
     "/{device}",
     status_code=204,
     response_model=None,
-    responses={**refusals(404), 200: {"model": Revoked, "description": "Revoked; something is left to do by hand."}},
+    responses={**refusals(404, 412), 200: {"model": Revoked, "description": "Revoked; something is left to do by hand."}},
 )
-async def revoke_device(device: DeviceId, services: Needs, trail: CallersTrail) -> Response | JSONResponse:
+async def revoke_device(device: DeviceId, services: Needs, trail: CallersTrail, version: IfMatch) -> Response | JSONResponse:
     """Revoke a device: its credential goes, its schedules stop, its history stays."""
-    await run_in_threadpool(_revoke, device, services, trail)
+    await run_in_threadpool(_revoke, device, services, trail, version)
     try:
         notice = await services.provisioner.revoke(device)
     except GatewayError as exc:
@@ -271,9 +271,9 @@ def _require(address: Address, services: Services) -> None:
         registry.get_device(session, address.key)
 
 
-def _revoke(address: Address, services: Services, trail: Trail) -> None:
+def _revoke(address: Address, services: Services, trail: Trail, version: int | None) -> None:
     with services.database.session() as session:
-        registry.revoke_device(session, address.key, now_ms=services.clock.now_ms(), trail=trail)
+        registry.revoke_device(session, address.key, now_ms=services.clock.now_ms(), version=version, trail=trail)
 
 
 def _tagged(device: Device, response: Response) -> DeviceAnswer:

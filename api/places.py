@@ -121,11 +121,11 @@ def change_city(
         return _tagged_city(places.change_city(session, city, title=body.title, version=version, trail=trail), response)
 
 
-@router.delete("/cities/{city}", status_code=204, responses=refusals(404, 409))
-def delete_city(city: CityId, services: Needs, trail: CallersTrail) -> None:
+@router.delete("/cities/{city}", status_code=204, responses=refusals(404, 409, 412))
+def delete_city(city: CityId, services: Needs, trail: CallersTrail, version: IfMatch) -> None:
     """Delete a city without agencies."""
     with services.database.session() as session:
-        places.delete_city(session, city, trail=trail)
+        places.delete_city(session, city, version=version, trail=trail)
 
 
 @router.get("/agencies")
@@ -165,11 +165,11 @@ def change_agency(
     return _tagged_agency(changed, response)
 
 
-@router.delete("/agencies/{agency}", status_code=204, responses=refusals(404, 409))
-def delete_agency(agency: AgencyId, services: Needs, trail: CallersTrail) -> None:
+@router.delete("/agencies/{agency}", status_code=204, responses=refusals(404, 409, 412))
+def delete_agency(agency: AgencyId, services: Needs, trail: CallersTrail, version: IfMatch) -> None:
     """Delete an agency without sites."""
     with services.database.session() as session:
-        places.delete_agency(session, agency, trail=trail)
+        places.delete_agency(session, agency, version=version, trail=trail)
 
 
 def _tagged_city(city: records.City, response: Response) -> CityAnswer:

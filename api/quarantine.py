@@ -22,7 +22,7 @@ from api.bodies import Body
 from api.errors import Conflict, InvalidField, NotFound
 from api.instants import When, format_instant
 from api.names import RecordId, record_number
-from api.pages import Listing, NumberedPage
+from api.pages import Listing, NumberedPage, Sort
 from api.problems import refusals
 from api.services import Needs, Services
 from control.access import Permission, Place, Principal
@@ -132,11 +132,12 @@ class QuarantineFilter(NumberedPage):
     device: str | None = Field(
         default=None, pattern=NAME_PATTERN, description="Only of devices of this name.", examples=["bedeng-1"]
     )
+    sort: str | None = Sort("id")
 
 
 @router.get("")
 def list_quarantine(services: Needs, caller: Caller, request: Annotated[QuarantineFilter, Query()]) -> Listing[QuarantineEntry]:
-    """List what was not taken, newest first; what names no site is shown to who sees every site."""
+    """List what was not taken, newest first unless told otherwise; what names no site is shown to who sees every site."""
     items, after = services.quarantine.list(
         limit=request.limit,
         after=request.cursor,
@@ -144,6 +145,7 @@ def list_quarantine(services: Needs, caller: Caller, request: Annotated[Quaranti
         site=request.site,
         device=request.device,
         sites=_sites(services, caller, Permission.SEE),
+        newest_first=_newest_first(request.sort),
     )
     entries = [QuarantineEntry(**_plain(item)) for item in items]
     return Listing(items=entries, next=None if after is None else str(after))
@@ -243,6 +245,12 @@ def _find(services: Services, record: str, caller: Principal, permission: Permis
         if not caller.allows(permission, place):
             raise NotAllowed(permission)
     return item
+
+
+def _newest_first(sort: str | None) -> bool:
+    if sort not in (None, "id", "-id"):
+        raise InvalidField("sort", "id, with - before it for the newest first")
+    return sort != "id"
 
 
 def _sites(services: Services, caller: Principal, permission: Permission) -> Sequence[str] | None:

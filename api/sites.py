@@ -160,11 +160,11 @@ async def change_site(
     return _tagged(changed, response)
 
 
-@router.delete("/{site}", status_code=204, responses=refusals(404, 409))
-def delete_site(site: SiteId, services: Needs, trail: CallersTrail) -> None:
+@router.delete("/{site}", status_code=204, responses=refusals(404, 409, 412))
+def delete_site(site: SiteId, services: Needs, trail: CallersTrail, version: IfMatch) -> None:
     """Delete a site that never had a device."""
     with services.database.session() as session:
-        registry.delete_site(session, site, trail=trail)
+        registry.delete_site(session, site, version=version, trail=trail)
 
 
 def _change(

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.orm import Session
 
 from api.access import Caller, CallersTrail
 from api.bodies import Body, Name
 from api.errors import NotFound
 from api.instants import Instant, When, format_instant, optional_instant
 from api.names import RecordId, record_number
+from api.pages import Listing, Page, Sort
 from api.people import GrantBody, given_grants, shown_grants
 from api.problems import refusals
 from api.services import Needs
 from control import tokens
-from control.access import Permission, Principal
 from control.errors import Invalid
 from control.grants import MAX_GRANTS, check_lending
-from control.sight import place_of_scope
 from control.tokens import Token
 
 __all__ = ["router"]
@@ -67,18 +65,18 @@ class NewTokenAnswer(TokenAnswer):
     token: str = Field(description="Its text.", examples=["tirta_(43 random characters)"])
 
 
-class TokenList(BaseModel):
-    """Tokens."""
+class TokenPage(Page):
+    """Which part of the list of tokens is wanted, and in which order."""
 
-    items: list[TokenAnswer] = Field(description="Tokens, by name.")
+    sort: str | None = Sort("name", "created")
 
 
 @router.get("")
-def list_tokens(services: Needs, caller: Caller) -> TokenList:
-    """List the tokens that the caller made, and those of everybody where the caller administers people."""
+def list_tokens(services: Needs, caller: Caller, page: Annotated[TokenPage, Query()]) -> Listing[TokenAnswer]:
+    """List the tokens that the caller made, and those of everybody where the caller administers people; by name unless told."""
     with services.database.reader() as session:
-        found = [token for token in tokens.list_tokens(session) if _seen(session, token, caller)]
-    return TokenList(items=[TokenAnswer(**_plain(token)) for token in found])
+        found, after = tokens.list_tokens(session, seen_by=caller, sort=page.sort, limit=page.limit, after=page.after)
+    return Listing(items=[TokenAnswer(**_plain(token)) for token in found], next=after)
 
 
 @router.post("", status_code=201, responses=refusals(404, 409))
@@ -99,17 +97,11 @@ def create_token(body: NewToken, services: Needs, caller: Caller, trail: Callers
 def revoke_token(record: RecordId, services: Needs, caller: Caller, trail: CallersTrail) -> None:
     """End a token at once."""
     number = record_number(record)
+    if number is None:
+        raise NotFound("There is no such token.")
     with services.database.session() as session:
-        token = None if number is None else tokens.get_token(session, number)
-        if token is None or not _seen(session, token, caller):
-            raise NotFound("There is no such token.")
+        token = tokens.get_token(session, number, seen_by=caller)
         tokens.revoke(session, token.name, now_ms=services.wall.now_ms(), trail=trail)
-
-
-def _seen(session: Session, token: Token, caller: Principal) -> bool:
-    if token.owner_id is not None and token.owner_id == caller.person_id:
-        return True
-    return all(caller.allows(Permission.PEOPLE, place_of_scope(session, grant.scope)) for grant in token.grants)
 
 
 def _plain(token: Token) -> dict[str, Any]:

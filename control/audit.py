@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from control.access import Place, Principal
-from control.checks import check_limit, storable
-from control.errors import Invalid
+from control.checks import storable
+from control.paging import Order, cut
 from control.people_models import AuditRow
 
 __all__ = ["Entry", "Trail", "Verdict", "get_entry", "list_entries", "record", "verify"]
@@ -30,6 +30,7 @@ GENESIS: Final = "0" * 64
 MAX_WHY: Final = 500  # characters
 _LOCK: Final = 0x7469727461  # PostgreSQL's advisory lock: two writers must not take the same number
 _PAGE: Final = 1_000  # entries looked at at a time
+ORDER: Final = Order(AuditRow.id, {"id": AuditRow.id}, "-id", number=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +156,18 @@ def list_entries(
     actor: str | None = None,
     action: str | None = None,
     target: str | None = None,
+    sort: str | None = None,
     limit: int = 100,
     after: str | None = None,
 ) -> tuple[list[Entry], str | None]:
-    """Return entries, the newest first, and the cursor of the next page if there is one."""
-    query = select(AuditRow).order_by(AuditRow.id.desc()).limit(check_limit(limit) + 1)
+    """Return entries, the newest first unless told otherwise, and the cursor of the next page if there is one."""
+    query = select(AuditRow)
     if where is not None:
         query = query.where(where)
     for column, value in ((AuditRow.actor, actor), (AuditRow.action, action), (AuditRow.target, target)):
         if value is not None:
             query = query.where(column == (value if storable(value) else ""))
-    if after is not None:
-        if not (after.isascii() and after.isdecimal() and len(after) <= 18):
-            raise Invalid("after", "the value of `next` in the answer before")
-        query = query.where(AuditRow.id < int(after))
-    rows = session.scalars(query).all()
-    found = [_entry(row) for row in rows[:limit]]
-    return found, str(found[-1].id) if len(rows) > limit else None
+    return cut(session, query, ORDER, _entry, sort=sort, limit=limit, after=after)
 
 
 def get_entry(session: Session, number: int) -> Entry | None:

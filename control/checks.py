@@ -29,6 +29,7 @@ __all__ = [
     "check_text",
     "check_timezone",
     "check_version",
+    "is_number",
     "is_pair",
     "storable",
     "tag_words",
@@ -80,6 +81,11 @@ def is_pair(text: str) -> bool:
     """Tell whether a text is a key of two names: "{site}:{device}", "{city}:{agency}"."""
     first, colon, second = text.partition(":")
     return bool(colon) and is_name(first) and is_name(second)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is the key of a numbered row."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18
 
 
 def check_limit(limit: int) -> int:

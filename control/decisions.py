@@ -16,10 +16,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from control.access import Principal
-from control.checks import check_limit, storable
+from control.checks import storable
 from control.database import in_parts
-from control.errors import Invalid
 from control.models import DecisionRow, ZoneRow, ZoneStateRow
+from control.paging import Order, cut
 from control.records import Decision
 from control.sight import seen_devices
 from rules.reasons import names
@@ -27,6 +27,7 @@ from rules.reasons import names
 __all__ = ["Finding", "list_decisions", "prune_decisions", "store_decisions"]
 
 SIGNIFICANT: Final = 6  # digits kept of a number that a rule saw
+ORDER: Final = Order(DecisionRow.id, {"id": DecisionRow.id, "at": DecisionRow.at_ms}, "-id", number=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +81,17 @@ def list_decisions(
     *,
     zone_key: str | None = None,
     seen_by: Principal | None = None,
+    sort: str | None = None,
     limit: int = 100,
     after: str | None = None,
 ) -> tuple[list[Decision], str | None]:
-    """Return decisions, the latest first, and the cursor of the next page if there is one."""
-    query = select(DecisionRow).order_by(DecisionRow.id.desc()).limit(check_limit(limit) + 1)
+    """Return decisions, the latest first unless told otherwise, and the cursor of the next page if there is one."""
+    query = select(DecisionRow)
     if (devices := seen_devices(seen_by)) is not None:
         query = query.where(DecisionRow.zone_key.in_(select(ZoneRow.key).where(ZoneRow.device_key.in_(devices))))
     if zone_key is not None:
         query = query.where(DecisionRow.zone_key == (zone_key if storable(zone_key) else ""))
-    if after is not None:
-        if not (after.isascii() and after.isdecimal() and len(after) <= 18):
-            raise Invalid("after", "the value of `next` in the answer before")
-        query = query.where(DecisionRow.id < int(after))
-    rows = session.scalars(query).all()
-    found = [_decision(row) for row in rows[:limit]]
-    return found, str(found[-1].id) if len(rows) > limit else None
+    return cut(session, query, ORDER, _decision, sort=sort, limit=limit, after=after)
 
 
 def prune_decisions(session: Session, before_ms: int) -> None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from control.checks import check_limit, storable
+from control.checks import check_limit, is_number, storable
 from control.errors import Invalid
 
-__all__ = ["Order", "cut"]
+__all__ = ["Order", "cut", "every"]
 
 NO_CURSOR: Final = "the value of `next` in the answer before"
 
@@ -35,19 +35,22 @@ class Order:
     Attributes
     ----------
     key : column
-        Unique; the order where nothing else is asked for, and between equals.
+        Unique, a text or a number; the order where nothing else is asked for, and between equals.
     by : mapping
         Columns that may be sorted by, never NULL, by the name they are asked for with.
     standard : str
         The order where none is asked for; "-" before a name is the other way round.
     is_key : callable
         Tells whether a text has the form of a key; another one is no cursor.
+    number : bool
+        Whether the key is a number.
     """
 
-    key: InstrumentedAttribute[str]
+    key: InstrumentedAttribute[Any]
     by: Mapping[str, InstrumentedAttribute[Any]]
     standard: str
     is_key: Callable[[str], bool] = storable
+    number: bool = False
 
     def apply(self, query: AnySelect, sort: str | None, limit: int, after: str | None) -> AnySelect:
         """Return the query in that order, one row more than `limit` from behind `after`."""
@@ -58,18 +61,23 @@ class Order:
         if after is None:
             return query
         if single:
-            if not self.is_key(after):
-                raise Invalid("after", NO_CURSOR)
-            return query.where(column < after if down else column > after)
+            last = self._key(after)
+            return query.where(column < last if down else column > last)
         bound = tuple_(*columns)
-        values = _opened(after)
+        value, key = _opened(after)
+        values = (value, self._key(key))
         return query.where(bound < values if down else bound > values)
 
     def cursor(self, row: Any, sort: str | None) -> str:
         """Return the cursor of the page that follows this row."""
         column, _ = self._read(sort)
         key = getattr(row, self.key.key)
-        return str(key) if column is self.key else _closed(getattr(row, column.key), key)
+        return str(key) if column is self.key else _closed(getattr(row, column.key), str(key))
+
+    def _key(self, text: str) -> str | int:
+        if not (is_number(text) if self.number else self.is_key(text)):
+            raise Invalid("after", NO_CURSOR)
+        return int(text) if self.number else text
 
     def _read(self, sort: str | None) -> tuple[InstrumentedAttribute[Any], bool]:
         text = sort or self.standard
@@ -92,6 +100,16 @@ def cut(
     """Return one page of a query of rows, and the cursor of the next one if there is one."""
     rows: Sequence[Any] = session.scalars(order.apply(query, sort, limit, after)).all()
     return [shape(row) for row in rows[:limit]], order.cursor(rows[limit - 1], sort) if len(rows) > limit else None
+
+
+def every(page: Callable[[str | None], tuple[Sequence[Found], str | None]]) -> Iterator[Found]:
+    """Yield every item of a list, page by page; `page` returns the one that follows a cursor."""
+    after: str | None = None
+    while True:
+        items, after = page(after)
+        yield from items
+        if after is None:
+            return
 
 
 def _closed(value: object, key: str) -> str:

@@ -78,9 +78,10 @@ def change_city(session: Session, name: str, *, title: str, version: int | None 
     return _city(row)
 
 
-def delete_city(session: Session, name: str, *, trail: Trail) -> None:
+def delete_city(session: Session, name: str, *, version: int | None = None, trail: Trail) -> None:
     """Delete a city that has no agency."""
     row = _city_row(session, name)
+    check_version(row, "city", version)
     if session.scalar(select(AgencyRow.key).where(AgencyRow.city == name).limit(1)) is not None:
         raise Conflict(f"city {name!r} has agencies; delete them first")
     _check_unused(session, "city", name)
@@ -136,9 +137,10 @@ def change_agency(session: Session, key: str, *, title: str, version: int | None
     return _agency(row)
 
 
-def delete_agency(session: Session, key: str, *, trail: Trail) -> None:
+def delete_agency(session: Session, key: str, *, version: int | None = None, trail: Trail) -> None:
     """Delete an agency that has no site."""
     row = _agency_row(session, key)
+    check_version(row, "agency", version)
     if session.scalar(select(SiteRow.name).where(SiteRow.agency_key == key).limit(1)) is not None:
         raise Conflict(f"agency {key!r} has sites; delete them, or give them to another agency first")
     _check_unused(session, "agency", key)

@@ -179,9 +179,10 @@ def get_device(session: Session, key: str) -> Device:
     return _device(row, zones or 0)
 
 
-def revoke_device(session: Session, key: str, *, now_ms: int, trail: Trail | None = None) -> None:
+def revoke_device(session: Session, key: str, *, now_ms: int, version: int | None = None, trail: Trail | None = None) -> None:
     """End a device: its credential goes, its schedules stop, its history stays."""
     row = _live(session, key)
+    check_version(row, "device", version)
     _record(session, trail or Trail("tirta", "local", now_ms), "device.revoke", row, before={"title": row.title})
     row.revoked_ms, row.online, row.password_hash = now_ms, False, ""
     zone_keys = select(ZoneRow.key).where(ZoneRow.device_key == row.key)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, exists, false, not_, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from control.access import ROLES, Permission, Place, Principal, Scope
 from control.alarms_models import AlarmRow
 from control.checks import storable
 from control.errors import NotAllowed, NotFound
 from control.models import AgencyRow, CityRow, DeviceRow, SiteRow
-from control.people_models import AuditRow, PersonRow
+from control.people_models import AuditRow, GrantRow, PersonRow, TokenRow
 
 __all__ = [
     "agencies_seen",
@@ -34,6 +34,7 @@ __all__ = [
     "seen_sites",
     "site_names",
     "sites_seen",
+    "tokens_seen",
 ]
 
 
@@ -188,15 +189,27 @@ def cities_seen(principal: Principal) -> ColumnElement[bool]:
 
 def people_seen(principal: Principal) -> ColumnElement[bool]:
     """Return the condition on `person`: whose home the principal administers."""
+    return _administered(principal, PersonRow.home_type, PersonRow.home_key)
+
+
+def tokens_seen(principal: Principal) -> ColumnElement[bool]:
+    """Return the condition on `token`: one's own, or every role of it holds where the principal administers people."""
+    within = _administered(principal, GrantRow.scope_type, GrantRow.scope_key)
+    beyond = exists().where(GrantRow.token_id == TokenRow.id, not_(within))
+    return or_(false() if principal.person_id is None else TokenRow.owner_id == principal.person_id, not_(beyond))
+
+
+def _administered(
+    principal: Principal, type_: InstrumentedAttribute[str], key: InstrumentedAttribute[str]
+) -> ColumnElement[bool]:
+    """Return the condition that the scope in these two columns lies where the principal administers people."""
 
     def within(scope: Scope) -> ColumnElement[bool]:
-        home = and_(PersonRow.home_type == scope.type, PersonRow.home_key == scope.key)
-        below: list[ColumnElement[bool]] = [home]
+        below: list[ColumnElement[bool]] = [and_(type_ == scope.type, key == scope.key)]
         if scope.type == "city":
-            below.append(and_(PersonRow.home_type == "agency", PersonRow.home_key.startswith(f"{scope.key}:", autoescape=True)))
+            below.append(and_(type_ == "agency", key.startswith(f"{scope.key}:", autoescape=True)))
         if scope.type in ("city", "agency"):
-            names = select(SiteRow.name).where(_site_in(scope))
-            below.append(and_(PersonRow.home_type == "site", PersonRow.home_key.in_(names)))
+            below.append(and_(type_ == "site", key.in_(select(SiteRow.name).where(_site_in(scope)))))
         return or_(*below)
 
     return _layered(principal, Permission.PEOPLE, within)

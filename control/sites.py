@@ -164,7 +164,7 @@ def change_site(
     return _site(row)
 
 
-def delete_site(session: Session, name: str, *, trail: Trail | None = None) -> None:
+def delete_site(session: Session, name: str, *, version: int | None = None, trail: Trail | None = None) -> None:
     """Delete a site that never had a device.
 
     Raises
@@ -173,6 +173,7 @@ def delete_site(session: Session, name: str, *, trail: Trail | None = None) -> N
         It has, or had, devices; or people or tokens have a role there.
     """
     row = _row(session, name)
+    check_version(row, "site", version)
     if session.scalar(select(DeviceRow.key).where(DeviceRow.site == name).limit(1)) is not None:
         raise Conflict(f"site {name!r} has devices, or had some whose history is kept")
     granted = select(GrantRow.id).where(GrantRow.scope_type == "site", GrantRow.scope_key == name).limit(1)

@@ -22,12 +22,15 @@ from control.audit import Trail, record
 from control.checks import check_name
 from control.errors import Conflict, Invalid, NotFound
 from control.grants import read_grants, write_grants
+from control.paging import Order
 from control.people_models import PersonRow, TokenRow
+from control.sight import tokens_seen
 
 __all__ = ["EVERYTHING", "Token", "check", "create", "get_token", "list_tokens", "revoke", "touch"]
 
 PREFIX: Final = "tirta_"  # lets a scanner find a token that leaked into a file
 MAX_TEXT: Final = 128  # characters of a token that are looked at
+ORDER: Final = Order(TokenRow.id, {"name": TokenRow.name, "created": TokenRow.created_ms}, "name", number=True)
 TOUCH_MS: Final = 60_000  # the last use is kept no finer than this [ms]
 
 
@@ -89,20 +92,32 @@ def create(
     return text, _token(row, tuple(grants))
 
 
-def list_tokens(session: Session, *, revoked: bool = False) -> list[Token]:
-    """Return the tokens by name; those revoked too if asked for."""
-    query = select(TokenRow).order_by(TokenRow.name, TokenRow.id)
+def list_tokens(
+    session: Session,
+    *,
+    revoked: bool = False,
+    seen_by: Principal | None = None,
+    sort: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> tuple[list[Token], str | None]:
+    """Return tokens by name unless told otherwise, those revoked too if asked for, and the cursor of the next page."""
+    query = select(TokenRow)
     if not revoked:
         query = query.where(TokenRow.revoked_ms.is_(None))
-    rows = session.scalars(query).all()
-    grants = read_grants(session, token_ids=[row.id for row in rows])
-    return [_token(row, grants[row.id]) for row in rows]
+    if seen_by is not None:
+        query = query.where(tokens_seen(seen_by))
+    rows = session.scalars(ORDER.apply(query, sort, limit, after)).all()
+    shown = rows[:limit]
+    grants = read_grants(session, token_ids=[row.id for row in shown])
+    return [_token(row, grants[row.id]) for row in shown], ORDER.cursor(shown[-1], sort) if len(rows) > limit else None
 
 
-def get_token(session: Session, token_id: int) -> Token:
-    """Return a token that was not revoked."""
-    row = session.get(TokenRow, token_id)
-    if row is None or row.revoked_ms is not None:
+def get_token(session: Session, token_id: int, *, seen_by: Principal | None = None) -> Token:
+    """Return a token that was not revoked, if it may be seen."""
+    query = select(TokenRow).where(TokenRow.id == token_id, TokenRow.revoked_ms.is_(None))
+    row = session.scalar(query if seen_by is None else query.where(tokens_seen(seen_by)))
+    if row is None:
         raise NotFound("token", token_id)
     return _token(row, read_grants(session, token_ids=[row.id])[row.id])
 

@@ -223,16 +223,18 @@ class Quarantine:
         site: str | None = None,
         device: str | None = None,
         sites: Collection[str] | None = None,
+        newest_first: bool = True,
     ) -> tuple[list[QuarantinedRecord], int | None]:
-        """Return records newest first, and the id to continue `after`, or None at the end.
+        """Return records in the order of their coming, and the id to continue `after`, or None at the end.
 
         Parameters
         ----------
         sites : collection of str or None
             Only of these sites; None asks for all, also what names none.
         """
-        where, values = _where(reason, site, device, ["id < :after"] if after is not None else [], sites)
-        query = f"select {_COLUMNS} from record {where} order by id desc limit :limit"  # noqa: S608 - names are ours
+        beyond, order = ("<", "desc") if newest_first else (">", "asc")
+        where, values = _where(reason, site, device, [f"id {beyond} :after"] if after is not None else [], sites)
+        query = f"select {_COLUMNS} from record {where} order by id {order} limit :limit"  # noqa: S608 - names are ours
         with self._file.use():
             rows = self._db.execute(query, {**values, "after": after, "limit": limit + 1}).fetchall()
         items = [_record(row) for row in rows[:limit]]

@@ -15,6 +15,7 @@ from control import tokens
 from control.access import EVERYTHING, parse_grant
 from control.audit import Trail
 from control.database import Database, open_database
+from control.paging import every
 from gateway.clock import WallClock, read_clock
 from tirta.errors import NotPossible
 from tirta.folder import DataFolder
@@ -76,7 +77,7 @@ def create(
 def list_tokens(data: DATA = None, config: CONFIG = None) -> None:
     """List the tokens that were not revoked, with their roles, end and last use; never their text."""
     with control_database(config, data) as (database, _), database.reader() as session:
-        for token in tokens.list_tokens(session):
+        for token in every(lambda after: tokens.list_tokens(session, limit=1000, after=after)):
             ends = "no end" if token.expires_ms is None else f"ends {_day(token.expires_ms)}"
             used = "never used" if token.used_ms is None else f"used {_day(token.used_ms)}"
             print(f"{token.name:<24} {', '.join(map(str, token.grants)):<40} created {_day(token.created_ms)}, {ends}, {used}")

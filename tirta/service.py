@@ -166,7 +166,7 @@ def _make_tokens(house: House, http: str) -> Ready:
     now_ms = house.services.clock.now_ms()
     operator = None
     with house.services.database.session() as session:
-        if not tokens.list_tokens(session, revoked=True):
+        if not tokens.list_tokens(session, revoked=True, limit=1)[0]:
             operator, _ = tokens.create(session, "operator", tokens.EVERYTHING, now_ms=now_ms)
         with suppress(NotFound):
             tokens.revoke(session, _READY_TOKEN, now_ms=now_ms)

@@ -11,7 +11,8 @@ import pytest
 
 from api.app import create_app
 from api.limits import RateConfig, RateLimits
-from tests.unit.api.house import IRRIGATION, SITE, House
+from control.decisions import Finding, store_decisions
+from tests.unit.api.house import IRRIGATION, POND, SITE, House
 
 BED = "taman-kota:bedeng-1:1"
 
@@ -49,6 +50,75 @@ async def test_two_people_at_one_thing_do_not_overwrite_each_other(
     assert second.headers["etag"] == first.headers["etag"]
     assert "a-operator changed this" in second.json()["detail"]
     assert (await pilot.request(method, path, json=body)).status_code == 200
+
+
+@pytest.mark.parametrize("thing", ["cities", "agencies", "sites", "devices", "schedules"])
+async def test_nobody_deletes_what_somebody_else_has_changed_meanwhile(pilot: httpx2.AsyncClient, thing: str) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "cities": {"city": "ppu", "title": "PPU"},
+        "agencies": {"city": "city", "agency": "dkp", "title": "DKP"},
+        "sites": {**SITE, "site": "empty"},
+        "devices": {**POND, "device": "kolam-9"},
+        "schedules": {"zone": BED, "definition": IRRIGATION},
+    }
+    made = await pilot.post(f"/api/v1/{thing}", json=bodies[thing])
+    path = made.headers["location"]
+    tag = (await pilot.get(path)).headers["etag"]
+    change: dict[str, Any] = {"definition": IRRIGATION, "enabled": False} if thing == "schedules" else {"title": "Other"}
+    changed = await pilot.request("PUT" if thing == "schedules" else "PATCH", path, json=change)
+    refused = await pilot.delete(path, headers={"if-match": tag})
+    done = await pilot.delete(path, headers={"if-match": changed.headers["etag"]})
+
+    assert (changed.status_code, refused.status_code, done.status_code) == (200, 412, 204)
+    assert refused.headers["etag"] == changed.headers["etag"]
+    assert "a-operator changed this" in refused.json()["detail"]
+    assert (await pilot.get(path)).status_code == 404
+
+
+async def walked(api: httpx2.AsyncClient, path: str, sort: str | None, name: str) -> list[Any]:
+    """Return that field of every item of a list, taken two at a time."""
+    found: list[Any] = []
+    after = None
+    while True:
+        asked = {"limit": 2, "sort": sort, "after": after}
+        page = (await api.get(path, params={key: value for key, value in asked.items() if value is not None})).json()
+        found += [item[name] for item in page["items"]]
+        after = page["next"]
+        if after is None:
+            return found
+
+
+async def test_tokens_are_paged_and_sorted(api: httpx2.AsyncClient) -> None:
+    for name in ("zebra", "apel", "mawar"):
+        body = {"name": name, "grants": [{"role": "viewer", "on": "*"}], "expires": "2027-01-01T00:00:00Z"}
+        assert (await api.post("/api/v1/tokens", json=body)).status_code == 201
+    names = await walked(api, "/api/v1/tokens", None, "name")
+
+    assert names == ["a-operator", "a-service", "a-viewer", "apel", "mawar", "zebra"]
+    assert await walked(api, "/api/v1/tokens", "-name", "name") == names[::-1]
+    assert await walked(api, "/api/v1/tokens", "-created", "id") == ["6", "5", "4", "3", "2", "1"]
+    assert (await api.get("/api/v1/tokens", params={"sort": "used"})).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["audit", "decisions", "quarantine"])
+async def test_lists_of_what_happened_go_either_way(pilot: httpx2.AsyncClient, house: House, path: str) -> None:
+    if path == "quarantine":
+        for value in (7, 8, 9):
+            house.receive("bedeng-1", b'{"soil_moisture":%d}' % value)
+    if path == "decisions":
+        findings = [Finding(BED, 1000 + n, "irrigation", acted=True, reasons=0, latched=False, inputs=dict) for n in range(3)]
+        with house.services.database.session() as session:
+            store_decisions(session, findings)
+    newest = await walked(pilot, f"/api/v1/{path}", None, "id")
+
+    assert len(newest) >= 3
+    assert newest == sorted(newest, key=int, reverse=True)
+    assert await walked(pilot, f"/api/v1/{path}", "-id", "id") == newest
+    assert await walked(pilot, f"/api/v1/{path}", "id", "id") == newest[::-1]
+    if path == "decisions":
+        assert await walked(pilot, "/api/v1/decisions", "at", "id") == newest[::-1]
+    wrong = await pilot.get(f"/api/v1/{path}", params={"sort": "colour"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "sort")
 
 
 async def test_change_site_keeps_what_is_not_given_and_takes_geojson(pilot: httpx2.AsyncClient) -> None:

@@ -23,7 +23,7 @@ def test_create_returns_a_token_that_check_takes_and_the_file_does_not_hold(data
         text, token = tokens.create(session, "first", EVERYTHING, now_ms=NOW)
     with database.reader() as session:
         found = tokens.check(session, text, now_ms=NOW)
-        assert tokens.list_tokens(session) == [token]
+        assert tokens.list_tokens(session) == ([token], None)
     database.close()
     assert found is not None
     assert (found[0].name, found[0].kind, found[0].layers, found[1]) == ("first", "token", (EVERYTHING,), None)
@@ -52,7 +52,7 @@ def test_revoke_ends_a_token_at_once_and_frees_its_name(database: Database) -> N
         found = tokens.check(session, again, now_ms=NOW + 2)
         assert found is not None
         assert found[0].layers == (VIEWER,)
-        assert len(tokens.list_tokens(session, revoked=True)) == 2
+        assert len(tokens.list_tokens(session, revoked=True)[0]) == 2
 
 
 def test_check_of_a_token_past_its_end_is_none(database: Database) -> None:
