@@ -18,6 +18,7 @@ import mqtt5
 
 from gateway.errors import LinkLost, LinkRefused, LinkTakenOver, MalformedPacket
 from gateway.framing import Burst, Inbox
+from gateway.tally import Tally
 
 __all__ = ["Beat", "Connection", "beat"]
 
@@ -91,6 +92,9 @@ class Connection(asyncio.BufferedProtocol):
         self._drained: asyncio.Event = asyncio.Event()
         self._drained.set()
         self._next_id = 0
+        self._acknowledged = Tally()  # QoS 1 messages, by us
+        self._pings = 0
+        self._answered = Tally()  # of these pings, by the broker
         self._paused = False
         self._ended = False  # by us, or by the broker with a reason
         self._last_received_s = self._last_ping_s = self._loop.time()
@@ -150,6 +154,8 @@ class Connection(asyncio.BufferedProtocol):
                 waiting.exception()  # whoever gave up waiting need not hear of it
         self._inflight.clear()
         self._slots.clear()
+        self._acknowledged.end(self.reason)
+        self._answered.end(self.reason)
         self._drained.set()
         if not self.lost.done():
             self.lost.set_result(None)
@@ -217,6 +223,28 @@ class Connection(asyncio.BufferedProtocol):
             return False
         if acks:
             self._transport.write(acks)
+            self._acknowledged.rise(len(acks) // 4)
+        return True
+
+    async def wait_caught_up(self, broker_inflight: int) -> bool:
+        """Wait until everything that the broker held for us when this was called is acknowledged; give False where that
+        cannot be told.
+
+        The broker answers a ping after what it sent before. What it sent is all there is unless so much was on the way
+        that it held some back: not fewer than `broker_inflight` messages without an acknowledgement.
+
+        Raises
+        ------
+        LinkLost, LinkRefused
+            The connection ended before.
+        """
+        before = self._acknowledged.value
+        self._ping()
+        await self._answered.reach(self._pings)
+        arrived = self.inbox.arrived
+        if arrived is None or arrived - before >= broker_inflight:
+            return False
+        await self._acknowledged.reach(arrived)
         return True
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool, message_expiry_s: int | None) -> None:
@@ -261,7 +289,7 @@ class Connection(asyncio.BufferedProtocol):
                 case Beat.PING:
                     self._last_ping_s = now_s
                     if self.alive:
-                        self._write(_PINGREQ)
+                        self._ping()
                 case Beat.NOTHING:
                     pass
 
@@ -288,6 +316,10 @@ class Connection(asyncio.BufferedProtocol):
 
     # Within
 
+    def _ping(self) -> None:
+        self._write(_PINGREQ)
+        self._pings += 1
+
     def _write(self, data: bytes) -> None:
         if self._transport is None or not self.alive:
             raise self.reason
@@ -305,7 +337,9 @@ class Connection(asyncio.BufferedProtocol):
             self._suback.set_result(packet)
         elif isinstance(packet, mqtt5.DisconnectPacket):
             self._on_disconnect(packet)
-        elif not isinstance(packet, mqtt5.PingRespPacket):
+        elif isinstance(packet, mqtt5.PingRespPacket) and self._answered.value < self._pings:
+            self._answered.rise()
+        else:
             raise MalformedPacket(f"a {type(packet).__name__} that nobody asked for")
 
     def _on_disconnect(self, packet: mqtt5.DisconnectPacket) -> None:

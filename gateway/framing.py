@@ -98,12 +98,18 @@ class Inbox:
         self._packet_ids: list[int] = []
         self._retained_at: list[int] = []
         self._unconsumed = 0
+        self._taken = 0
         self._taking = True
 
     @property
     def waiting(self) -> bool:
         """Whether `take` has something to give."""
         return bool(self._payloads)
+
+    @property
+    def arrived(self) -> int | None:
+        """How many QoS 1 messages have arrived; None when some were thrown away."""
+        return self._taken + len(self._packet_ids) if self._taking else None
 
     @property
     def full(self) -> bool:
@@ -175,6 +181,7 @@ class Inbox:
             for index in self._retained_at:
                 retained[index] = True
         burst = Burst(self._connection, self._topics, payloads, retained, puback_bytes(self._packet_ids))
+        self._taken += len(self._packet_ids)
         self._forget()
         return burst
 

@@ -193,6 +193,20 @@ class Link:
             raise LinkLost(f"no acknowledgement within {self.config.publish_timeout_s:g} s") from exc
         self.counters.published += 1
 
+    async def wait_caught_up(self) -> bool:
+        """Wait until everything that the broker held for us when this was called is acknowledged, and so on disk.
+
+        Gives False where that cannot be told: not connected, too much on the way, or no answer within publish_timeout_s.
+        """
+        connection = self._connection
+        if connection is None or not self.connected or self._leftovers:
+            return False
+        try:
+            async with asyncio.timeout(self.config.publish_timeout_s):
+                return await connection.wait_caught_up(self.config.broker_inflight)
+        except (TimeoutError, LinkLost, LinkRefused):
+            return False
+
     def stop_receiving(self) -> None:
         """Take nothing more: what has arrived is still given, what comes after is left to the broker.
 
@@ -327,6 +341,7 @@ class Link:
     async def _on_greeted(self, connection: Connection, *, session_present: bool) -> None:
         """Subscribe, then count as connected."""
         self.counters.connections += 1
+        self.counters.sessions_made += not session_present
         if self.counters.connections > 1 and not session_present:
             self.counters.sessions_lost += 1
             logger.warning(

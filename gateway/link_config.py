@@ -7,9 +7,10 @@ import random
 import ssl
 from dataclasses import dataclass, field
 
-__all__ = ["LinkConfig", "LinkCounters", "backoff_s"]
+__all__ = ["FEW_INFLIGHT", "MAX_RECEIVE_MAX", "LinkConfig", "LinkCounters", "backoff_s"]
 
-_MAX_RECEIVE_MAX = 65534  # 65535 is the default, is left off the wire, and mosquitto then keeps 20 in flight
+MAX_RECEIVE_MAX = 65534  # 65535 is the default, is left off the wire, and mosquitto then keeps 20 in flight
+FEW_INFLIGHT = 10  # any broker has so many on the way: mosquitto's own default is 20, EMQX's 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class LinkConfig:
         A dead broker is found within one and a half of these. [s]
     receive_max : int
         Messages the broker may send before the first is acknowledged.
+    broker_inflight : int
+        The broker has so many messages on the way, unacknowledged, before it holds others back. To be set too low is only
+        to see seldom that the link has caught up (`Link.wait_caught_up`).
     max_packet_size : int
         A larger packet ends the connection. [bytes]
     burst_bytes, burst_messages : int
@@ -61,7 +65,8 @@ class LinkConfig:
     tls: ssl.SSLContext | None = None
     session_expiry_s: int = 7 * 86400
     keep_alive_s: int = 30
-    receive_max: int = _MAX_RECEIVE_MAX
+    receive_max: int = MAX_RECEIVE_MAX
+    broker_inflight: int = FEW_INFLIGHT
     max_packet_size: int = 2 * 1024 * 1024
     burst_bytes: int = 4 * 1024 * 1024
     burst_messages: int = 65536
@@ -74,10 +79,10 @@ class LinkConfig:
     max_inflight: int = 8192
 
     def __post_init__(self) -> None:
-        if not 1 <= self.receive_max <= _MAX_RECEIVE_MAX:
-            raise ValueError(f"receive_max is 1 to {_MAX_RECEIVE_MAX}, not {self.receive_max}")
-        if not 1 <= self.max_inflight <= _MAX_RECEIVE_MAX:
-            raise ValueError(f"max_inflight is 1 to {_MAX_RECEIVE_MAX}, not {self.max_inflight}")
+        if not 1 <= self.receive_max <= MAX_RECEIVE_MAX:
+            raise ValueError(f"receive_max is 1 to {MAX_RECEIVE_MAX}, not {self.receive_max}")
+        if not 1 <= self.max_inflight <= MAX_RECEIVE_MAX:
+            raise ValueError(f"max_inflight is 1 to {MAX_RECEIVE_MAX}, not {self.max_inflight}")
         if not 1 <= self.keep_alive_s <= 65535:
             raise ValueError(f"keep_alive_s is 1 to 65535, not {self.keep_alive_s}")
         for pattern, qos in self.subscriptions:
@@ -90,7 +95,8 @@ class LinkCounters:
     """What a link has done since it was made; only ever rising.
 
     `received` and `bursts` count what the reader took, `published` what was acknowledged or, with QoS 0, written.
-    `sessions_lost` counts connections where the broker no longer had the session it had before: what was queued is gone.
+    `sessions_made` counts connections where the broker had no session of ours, `sessions_lost` those of them where it had had
+    one before: what was queued is gone.
     """
 
     received: int = 0
@@ -99,6 +105,7 @@ class LinkCounters:
     acks_dropped: int = 0
     published: int = 0
     connections: int = 0
+    sessions_made: int = 0
     sessions_lost: int = 0
     malformed: int = 0
 

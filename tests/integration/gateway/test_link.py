@@ -159,6 +159,46 @@ async def test_link_after_the_broker_was_killed_reconnects_and_counts_the_lost_s
         assert payloads(await gather(ingest, 1)) == [b"after"]
 
 
+async def test_wait_caught_up_ends_when_everything_that_was_there_is_acknowledged(broker: Mosquitto) -> None:
+    config = config_for(broker, INGEST, broker_inflight=1000)
+    async with connected(config) as ingest, connected(config_for(broker, DEVICE)) as device:
+        assert await ingest.wait_caught_up()
+        for number in range(5):
+            await device.publish(TOPIC, b"%d" % number)
+        waiting = asyncio.create_task(ingest.wait_caught_up())
+        bursts = await gather(ingest, 5, acknowledge=False)
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        for burst in bursts:
+            ingest.acknowledge(burst)
+        assert await waiting
+
+
+async def test_wait_caught_up_with_more_on_the_way_than_the_broker_may_hold_back_tells_nothing(broker: Mosquitto) -> None:
+    config = config_for(broker, INGEST, receive_max=20, broker_inflight=20)
+    async with connected(config_for(broker, DEVICE)) as device:
+        async with connected(config):
+            pass
+        for _ in range(100):
+            await device.publish(TOPIC, b"x")
+        async with connected(config) as ingest:
+            assert not await ingest.wait_caught_up()
+            await gather(ingest, 100)
+            assert await ingest.wait_caught_up()
+
+
+async def test_wait_caught_up_on_a_connection_that_ends_tells_nothing(broker: Mosquitto) -> None:
+    async with connected(config_for(broker, INGEST)) as ingest, connected(config_for(broker, DEVICE)) as device:
+        await device.publish(TOPIC, b"x")
+        await gather(ingest, 1, acknowledge=False)
+        waiting = asyncio.create_task(ingest.wait_caught_up())
+        await asyncio.sleep(0.1)
+        broker.stop(signal.SIGKILL)
+        assert not await waiting
+        await gone(ingest)
+        assert not await ingest.wait_caught_up()
+
+
 async def test_link_with_a_wrong_password_says_so_and_connects_once_it_is_right(broker: Mosquitto) -> None:
     right = broker[INGEST]
     async with Link(config_for(broker, INGEST), rng=random.Random(1)) as link:
