@@ -2,7 +2,8 @@
 """Tirta's own mosquitto: a process of its own that outlives a killed Tirta, is found again, supervised and stopped.
 
 Invariants: one broker a folder; its files are written whole, readable by their owner only; a change of users counts as
-made only when the broker was seen to work by it (a probe user's password changes with every writing).
+made only when the broker was seen to work by it (a probe user's password changes with every writing); a start that finds
+no sign of an end in order notes a loss first (`BrokerSave`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from types import TracebackType
 from typing import Self
 
 from gateway.broker_config import BrokerCertificates, BrokerFiles, BrokerLimits, SecureListeners, configuration_text
+from gateway.broker_save import BrokerSave
 from gateway.broker_users import BrokerUsers
+from gateway.clock import WallClock
 from gateway.errors import BrokerFailed, BrokerMissing, LinkLost
 from gateway.link import backoff_s
 from gateway.ports import choose_port
@@ -104,6 +107,8 @@ class Broker:
         self.adopted = False
         self._files = BrokerFiles(config.folder.resolve())
         self._log = self._files.folder / "mosquitto.log"
+        self.save = BrokerSave(self._files, WallClock())
+        self._seen = self.save.look()  # the last writing while it was alive
         self._process = DetachedProcess(self._files.folder / "mosquitto.pid.json")
         self._users = BrokerUsers(self._files, users)
         self._certificates = certificates
@@ -135,7 +140,7 @@ class Broker:
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()
-        await self._process.stop(self.config.stop_timeout_s)
+        await self._stop()
         self._state = "stopped"
         if kind is None or issubclass(kind, asyncio.CancelledError):
             await self._group.__aexit__(kind, exc, trace)
@@ -233,25 +238,45 @@ class Broker:
                 self.adopted = True
                 logger.info("took over the running broker", extra={"action": "broker_adopted"})
                 return
-        await self._process.stop(self.config.stop_timeout_s)
+        await self._stop()
         await self._start()
+
+    async def _stop(self) -> None:
+        alive = self._process.find() is not None
+        if alive:
+            self._seen = self.save.look()
+        if await self._process.stop(self.config.stop_timeout_s):
+            self._note_end(asked=alive)
+
+    def _note_end(self, *, asked: bool) -> None:
+        """Note that it ended with everything on disk, where that was seen: it went by itself, and wrote its queues last."""
+        code = self._process.exit_code  # not known of one that was taken over
+        in_order = asked if code is None else code >= 0
+        if in_order and self.save.look() != self._seen:  # on a full disk the old ones stay
+            self.save.note_end()
 
     async def _start(self) -> None:
         executable = find_executable(self.config.executable)
         if executable is None:
             raise BrokerMissing
         self._rotate_log()
-        write_private(self._files.configuration, self._configuration())
+        self.save.begin()
         try:
+            write_private(self._files.configuration, self._configuration())
             self._process.start(
                 [executable, "-c", str(self._files.configuration)],
                 log=self._log,
                 environment={"LC_ALL": "C.UTF-8"},  # nothing of ours: it may hold secrets
                 max_files=self.config.limits.max_connections + _FILES_BESIDE,
             )
-        except OSError as exc:
+            self._seen = self.save.look()
+            await self._wait_ready()
+        except (OSError, BrokerFailed) as exc:
+            if self._process.find() is None and (self._process.exit_code or 0) >= 0:
+                self.save.note_end()  # it never began: what was on disk is what there is
+            if isinstance(exc, BrokerFailed):
+                raise
             raise BrokerFailed(f"mosquitto did not start: {exc}; {self._last_words()}") from exc
-        await self._wait_ready()
 
     async def _wait_ready(self) -> None:
         try:
@@ -271,6 +296,7 @@ class Broker:
         while True:
             await asyncio.sleep(_LOOK_S)
             if self._process.find() is not None:
+                self._seen = self.save.look()
                 if self._rotate_log():
                     self._process.signal(signal.SIGHUP)  # opens its log anew
                 attempt = 0
@@ -278,6 +304,8 @@ class Broker:
                     with contextlib.suppress(BrokerFailed):
                         await self._wait_ready()
                 continue
+            if attempt == 0:
+                self._note_end(asked=False)  # somebody else may have asked it
             attempt += 1
             config = self.config
             wait_s = backoff_s(attempt, min_s=config.backoff_min_s, max_s=config.backoff_max_s, rng=self._rng)

@@ -52,7 +52,8 @@ class BrokerLimits:
     max_keepalive_s : int
         Longest silence granted to an MQTT 5 client. [s]
     autosave_s : int
-        Between two copies of sessions and queues to disk: what a kill -9 of the broker loses. [s]
+        Between two copies of sessions and queues to disk: what came since is lost when the broker is killed. Not shorter,
+        for each copy writes all of them anew, and mosquitto serves nobody meanwhile. [s]
     session_expiry_days : int
         A session whose client stays away is forgotten. [d]
     """

@@ -67,6 +67,7 @@ class DetachedProcess:
     def __init__(self, record: Path) -> None:
         self._file = record
         self._child: subprocess.Popen[bytes] | None = None
+        self.exit_code: int | None = None  # of the last one that we started ourselves, once it ended; minus a signal's number
 
     def find(self) -> ProcessRecord | None:
         """Give the record if its process is alive, else None. A record that can't be read counts as none."""
@@ -121,7 +122,7 @@ class DetachedProcess:
             )
         finally:
             os.close(descriptor)
-        self._child = child
+        self._child, self.exit_code = child, None
         try:
             record = _observe(child.pid)
             if record is None:
@@ -146,13 +147,15 @@ class DetachedProcess:
             return True
         return False
 
-    async def stop(self, timeout_s: float) -> None:
-        """End it by SIGTERM, after `timeout_s` by SIGKILL, and forget it."""
+    async def stop(self, timeout_s: float) -> bool:
+        """End it by SIGTERM, after `timeout_s` by SIGKILL, and forget it; return whether it went without the second."""
         self.signal(signal.SIGTERM)
-        if not await self._wait_gone(timeout_s):
+        in_order = await self._wait_gone(timeout_s)
+        if not in_order:
             self.signal(signal.SIGKILL)
             await self._wait_gone(timeout_s)
         self._file.unlink(missing_ok=True)
+        return in_order
 
     async def _wait_gone(self, timeout_s: float) -> bool:
         end_s = time.monotonic() + timeout_s
@@ -165,6 +168,7 @@ class DetachedProcess:
     def _reap(self) -> None:
         """Take a dead child's exit, or it would stay as a zombie."""
         if self._child is not None and self._child.poll() is not None:
+            self.exit_code = self._child.returncode
             self._child = None
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.broker import Broker, BrokerConfig
+from gateway.broker_save import BrokerSave
 from gateway.broker_url import parse_broker_url, tls_context
 from gateway.credentials import Credential, hash_password
 from gateway.external_broker import ExternalBroker, ExternalBrokerConfig
@@ -47,6 +48,11 @@ class Admission:
         """The address without any secret."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+    @property
+    def save(self) -> BrokerSave | None:
+        """What a broker of our own has on disk; None of another's."""
+        return self.keeper.save if isinstance(self.keeper, Broker) else None
 
     @property
     def state(self) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from gateway.broker import Broker, BrokerConfig
+from gateway.broker_save import BrokerLoss
 from gateway.credentials import CONTROL, Credential, hash_password, new_credential
 from gateway.errors import BrokerFailed, BrokerMissing, LinkLost
 from gateway.external_broker import ExternalBroker, ExternalBrokerConfig
@@ -140,24 +141,91 @@ async def test_broker_started_again_keeps_its_port_and_what_is_stored(
             assert burst.payloads == [b"while you were away"]
 
 
-@pytest.mark.usefixtures("leftovers")
-async def test_broker_of_a_killed_parent_lives_on_and_is_taken_over(
-    config: BrokerConfig, users: dict[str, str], credentials: dict[str, Credential]
-) -> None:
+async def start_and_die(config: BrokerConfig, users: dict[str, str]) -> tuple[int, int]:
+    """Have the broker started by a process that is killed then; return its process id and port."""
     starter = await asyncio.create_subprocess_exec(
         sys.executable, "-c", STARTER, str(config.folder), json.dumps(users), stdout=asyncio.subprocess.PIPE
     )
     output, _ = await starter.communicate()
     assert starter.returncode == -signal.SIGKILL
     pid, port = map(int, output.split())
+    return pid, port
+
+
+@pytest.mark.usefixtures("leftovers")
+async def test_broker_of_a_killed_parent_lives_on_and_is_taken_over(
+    config: BrokerConfig, users: dict[str, str], credentials: dict[str, Credential]
+) -> None:
+    pid, port = await start_and_die(config, users)
     assert is_alive(pid)
     changed = {**users, "pilot/new": hash_password("a")}
     async with running(config, changed) as broker:
         assert broker.adopted
+        assert broker.save.loss is None  # it never died
         assert (broker.pid, broker.port) == (pid, port)
         assert await knock("127.0.0.1", port, Credential("pilot/new", "a"))
         assert await knock("127.0.0.1", port, credentials[DEVICE])
     await until(lambda: broker.pid is None)
+    async with running(config, users) as broker:
+        assert broker.save.loss is None  # it was stopped in order
+
+
+async def test_broker_stopped_in_order_leaves_no_loss(config: BrokerConfig, users: dict[str, str]) -> None:
+    async with running(config, users) as first:
+        assert first.save.loss is None
+    async with running(config, users) as second:
+        assert second.save.loss is None
+
+
+@pytest.mark.usefixtures("leftovers")
+async def test_broker_killed_after_it_saved_its_queues_tells_since_when_something_is_lost(
+    config: BrokerConfig, users: dict[str, str], credentials: dict[str, Credential]
+) -> None:
+    topic = f"tirta/v1/{DEVICE}/command"
+    database = config.folder / "store" / "mosquitto.db"
+    async with running(config, users) as broker, linked(broker, credentials[CONTROL]) as control:
+        async with linked(broker, credentials[DEVICE], topic):
+            pass
+        await control.publish(topic, b"saved")
+        assert broker.pid is not None
+        os.kill(broker.pid, signal.SIGUSR1)  # as it does by itself each `autosave_s`
+        await until(database.exists)
+        saved_ms = database.stat().st_mtime_ns // 1_000_000
+        await control.publish(topic, b"lost")
+        os.kill(broker.pid, signal.SIGKILL)
+        await until(lambda: broker.restarts == 1)
+        assert broker.save.loss == BrokerLoss(1, saved_ms)
+        async with linked(broker, credentials[DEVICE], topic) as device:
+            assert device.session_present  # and yet
+            assert (await anext(device.bursts())).payloads == [b"saved"]
+        broker.save.settle(BrokerLoss(1, saved_ms))
+    async with running(config, users) as broker:
+        assert broker.save.loss is None
+
+
+@pytest.mark.usefixtures("leftovers")
+async def test_broker_killed_together_with_its_parent_tells_of_a_loss_until_it_is_settled(
+    config: BrokerConfig, users: dict[str, str]
+) -> None:
+    pid, _ = await start_and_die(config, users)
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: not is_alive(pid))
+    async with running(config, users) as broker:
+        assert not broker.adopted
+        assert broker.save.loss == BrokerLoss(1, 0)  # it had not saved anything yet
+    async with running(config, users) as broker:
+        assert broker.save.loss == BrokerLoss(1, 0)
+
+
+async def test_broker_asked_to_end_by_somebody_else_runs_again_without_a_loss(
+    config: BrokerConfig, users: dict[str, str]
+) -> None:
+    async with running(config, users) as broker:
+        await asyncio.sleep(0)
+        assert broker.pid is not None
+        os.kill(broker.pid, signal.SIGTERM)
+        await until(lambda: broker.restarts == 1)
+        assert broker.save.loss is None
 
 
 @pytest.mark.usefixtures("leftovers")
@@ -236,6 +304,8 @@ async def test_broker_on_a_port_in_use_fails_with_its_last_words(
         with pytest.raises(BrokerFailed, match="in use"):
             async with running(taken, users):
                 pass
+    async with running(config, users) as broker:
+        assert broker.save.loss is None  # it never began, so nothing is lost
 
 
 async def test_broker_log_that_grew_too_large_is_moved_aside(config: BrokerConfig, users: dict[str, str]) -> None:
