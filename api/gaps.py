@@ -40,7 +40,7 @@ class Gap(BaseModel):
 class SessionLost(BaseModel):
     """A time of which the broker may have lost what it had acknowledged; records without numbers are not missed otherwise."""
 
-    start: When = Field(description="Last telemetry before.", examples=["2026-11-22T05:00:00Z"])
+    start: When = Field(description="Everything acknowledged before is here.", examples=["2026-11-22T05:00:00Z"])
     end: When = Field(description="When it was found out.", examples=["2026-11-22T05:03:00Z"])
 
 
@@ -53,7 +53,7 @@ class GapsAnswer(BaseModel):
         description="Boots that are over and whose last number the device did not tell: what is missing there cannot be known.",
         examples=[[5]],
     )
-    sessions_lost: list[SessionLost] = Field(description="The newest 100 times in which the broker forgot the platform.")
+    sessions_lost: list[SessionLost] = Field(description="The newest 100 times of which the broker may have lost something.")
     items: list[Gap] = Field(description="The page's gaps, by boot and number.")
     next: str | None = Field(description="The `after` of the page that follows; null on the last page.")
 

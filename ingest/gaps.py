@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is missing, for who asks: gaps of a device, and the times in which the broker may have lost what nobody numbered.
 
-Invariant: a lost session is counted once, in the journal's order, with everything between the last telemetry before it
-and its discovery; the newest are kept, all are counted.
+Invariant: a lost session is counted once, in the journal's order, with everything between the last time at which nothing
+was missing and its discovery; the newest are kept, all are counted.
 """
 
 from __future__ import annotations
@@ -30,27 +30,47 @@ class LostSession:
 
 
 class SessionLosses:
-    """Lost sessions; one thread writes, any may read."""
+    """Lost sessions; one thread writes, any may read.
+
+    Attributes
+    ----------
+    count : int
+        All there were.
+    heard_ms : int
+        When the last telemetry was received; the start of a window where no better one is told. [ms since the Unix epoch]
+    good_ms : int
+        What the broker acknowledged until then is in the journal, all of it; 0 where that was never seen. Not of the journal
+        but of the link, and set by who watches that. [ms since the Unix epoch]
+    windows : tuple of LostSession
+        The newest.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.heard_ms = 0
+        self.good_ms = 0
         self.windows: tuple[LostSession, ...] = ()
 
-    def add(self, at_ms: int) -> None:
-        """Note that at `at_ms` the broker did not know us any more."""
+    def add(self, at_ms: int, since_ms: int | None = None) -> None:
+        """Note that something may be missing of what was acknowledged until `at_ms`; without `since_ms` since the last heard.
+
+        Every loss comes by here, once, and again when the journal is decided about again after a crash.
+        """
         self.count += 1
-        self.windows = (*self.windows, LostSession(min(self.heard_ms or at_ms, at_ms), at_ms))[-MAX_WINDOWS:]
+        start_ms = min(since_ms or self.heard_ms or at_ms, at_ms)
+        self.windows = (*self.windows, LostSession(start_ms, at_ms))[-MAX_WINDOWS:]
 
     def dump(self) -> str:
         """Return everything as text."""
         windows = [(window.start_ms, window.end_ms) for window in self.windows]
-        return json.dumps({"count": self.count, "heard_ms": self.heard_ms, "windows": windows}, separators=(",", ":"))
+        kept = {"count": self.count, "heard_ms": self.heard_ms, "good_ms": self.good_ms, "windows": windows}
+        return json.dumps(kept, separators=(",", ":"))
 
     def load(self, text: str) -> None:
         """Take everything from such a text."""
         kept = json.loads(text)
         self.count, self.heard_ms = kept["count"], kept["heard_ms"]
+        self.good_ms = kept.get("good_ms", 0)
         self.windows = tuple(LostSession(start, end) for start, end in kept["windows"])
 
 

@@ -23,7 +23,7 @@ from ingest.errors import JournalError
 from ingest.gaps import SessionLosses
 from ingest.journal import Entry
 from ingest.latest import LatestState
-from ingest.own_words import Replayed, is_own, is_session_lost, replayed, statuses
+from ingest.own_words import Replayed, is_own, is_session_lost, lost_since_ms, replayed, statuses
 from ingest.progress import Progress
 from ingest.quarantine import Quarantine
 from ingest.rejects import rejected_records, rejected_rows
@@ -135,7 +135,7 @@ class Judge:
             judged.outcomes[entry.position] = self._judge_replayed(entry.position, again, judged)
             return
         if is_session_lost(entry.burst):
-            self.sessions.add(entry.burst.received_ms)
+            self.sessions.add(entry.burst.received_ms, lost_since_ms(entry.burst))
         self._hear(entry.burst)
         judged.bursts.append(DecodedBurst(entry.position, entry.burst.received_ms, (), ()))
 

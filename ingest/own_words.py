@@ -5,7 +5,8 @@ They stand in the journal beside the devices' bursts so that they are decided ab
 the same order. Each is a burst whose topics begin with `$`, which no telemetry topic does:
 
     $status/{site}/{device}         a device's status, cut down to `boot`, `oldest` and `last`
-    $session-lost                   the broker had forgotten our session
+    $session-lost                   the broker had forgotten our session, or died with more than it had saved; since when
+                                    something may be missing, in ms since the Unix epoch, or nothing where nobody knows
     $replay/{id}/{attempt}/{topic}  a quarantined payload, with its first time of receipt; a burst of its own
 """
 
@@ -25,6 +26,7 @@ __all__ = [
     "find_status",
     "is_own",
     "is_session_lost",
+    "lost_since_ms",
     "replay_burst",
     "replayed",
     "session_lost_burst",
@@ -90,14 +92,19 @@ def statuses(burst: StoredBurst) -> list[tuple[Address, Status]]:
     return found
 
 
-def session_lost_burst(at_ms: int) -> StoredBurst:
-    """Return the burst that says that the broker had forgotten our session."""
-    return StoredBurst(at_ms, [_SESSION_LOST], [b""])
+def session_lost_burst(at_ms: int, since_ms: int | None = None) -> StoredBurst:
+    """Return the burst that says that the broker may have lost what it acknowledged between `since_ms` and `at_ms`."""
+    return StoredBurst(at_ms, [_SESSION_LOST], [b"" if since_ms is None else b"%d" % since_ms])
 
 
 def is_session_lost(burst: StoredBurst) -> bool:
     """Tell whether a burst says so."""
     return list(burst.topics) == [_SESSION_LOST]
+
+
+def lost_since_ms(burst: StoredBurst) -> int | None:
+    """Return since when something may be missing, of a burst that says so; None where it was not known."""
+    return int(burst.payloads[0]) if burst.payloads[0] else None
 
 
 def replay_burst(record: QuarantinedRecord) -> StoredBurst:

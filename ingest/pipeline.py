@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from gateway.broker_save import BrokerSave
 from gateway.clock import Clock
 from gateway.link import Link
 from ingest.announcements import Announcements
@@ -31,7 +32,7 @@ from ingest.gaps import SessionLosses
 from ingest.journal import Entry, Fence, SqliteJournal
 from ingest.judge import Judge, Judged
 from ingest.notes import Notes
-from ingest.own_words import session_lost_burst
+from ingest.session_watch import SessionWatch
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
 from ingest.writer import StoreWriter, WriterConfig
@@ -102,6 +103,7 @@ class Ingest:
         stores: Sequence[SeriesStore],
         notes: Notes,
         clock: Clock,
+        broker: BrokerSave | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._config = config
@@ -117,8 +119,8 @@ class Ingest:
         self._appending = asyncio.Lock()
         self._appended = 0
         self._end = 0
-        self._sessions_lost = 0
-        self._expects_session = judge.position > 0
+        expected = judge.position > 0 or judge.sessions.good_ms > 0
+        self._watch = SessionWatch(link, judge.sessions, clock, self._put, expected=expected, broker=broker, sleep=sleep)
         self.announcements = Announcements(self._put, judge, clock)
         self._pending: deque[Entry] = deque()
         self._pending_bytes = 0
@@ -151,7 +153,7 @@ class Ingest:
             self._group.create_task(self._keep_checkpoints(), name="ingest checkpoint"),
             self._group.create_task(self._notes.run(), name="ingest notes"),
             self._group.create_task(self.announcements.run(), name="ingest announcements"),
-            self._group.create_task(self._watch_session(), name="ingest session"),
+            self._group.create_task(self._watch.run(), name="ingest session"),
         ]
         return self
 
@@ -209,7 +211,7 @@ class Ingest:
 
     async def _receive(self) -> None:
         async for burst in self._link.bursts():
-            await self._note_lost_session()  # before what came after it
+            await self._watch.note()  # before what came after it
             stored = StoredBurst(self._clock.now_ms(), burst.topics, burst.payloads)
             await self._put(stored)
             self._link.acknowledge(burst)
@@ -222,22 +224,6 @@ class Ingest:
                 await self._taken.wait()
         self._received_all.set()
         self._arrived.set()
-
-    async def _watch_session(self) -> None:
-        """Note a lost session also while nothing comes."""
-        while True:
-            await self._sleep(1.0)
-            if self._link.connected:
-                await self._note_lost_session()
-
-    async def _note_lost_session(self) -> None:
-        """Say in the journal that the broker had forgotten our session, and with it what was queued for us."""
-        lost = self._link.counters.sessions_lost
-        between = self._expects_session and not self._link.session_present and self._link.counters.connections == 1
-        self._expects_session = False
-        if between or lost > self._sessions_lost:
-            self._sessions_lost = lost
-            await self._put(session_lost_burst(self._clock.now_ms()))
 
     async def _put(self, stored: StoredBurst, burst_id: str | None = None, *, patient: bool = True) -> tuple[int, bool]:
         """Append, and have it decided about in its turn; return its position, and whether it is new there."""

@@ -22,6 +22,7 @@ from gateway import Catalogue, Channel, channel_filter, load_catalogue
 from gateway.clock import ScaledClock, WallClock, load_clock
 from gateway.credentials import CONTROL, INGEST
 from gateway.link import Link, LinkConfig
+from gateway.link_config import FEW_INFLIGHT, MAX_RECEIVE_MAX
 from ingest.announcements import Announcements
 from ingest.decode import BurstDecoder
 from ingest.devices import DeviceTable
@@ -140,7 +141,9 @@ async def _furnish(
     sequences = Sequences()
     journal = SqliteJournal(JournalConfig(folder.file("journal.sqlite"), settings.journal_max_mib * 2**20))
     stack.callback(journal.close)
-    ingest = await stack.enter_async_context(_ingest(ground, ingest_link, journal, quarantine, stores, sequences, stack))
+    ingest = await stack.enter_async_context(
+        _ingest(ground, admission, ingest_link, journal, quarantine, stores, sequences, stack)
+    )
     controller = Controller(
         ground.database,
         ground.latest,
@@ -184,6 +187,7 @@ def _sign_on(settings: Settings) -> SingleSignOn | None:
 
 def _ingest(
     ground: _Ground,
+    admission: Admission,
     link: Link,
     journal: SqliteJournal,
     quarantine: Quarantine,
@@ -196,7 +200,16 @@ def _ingest(
     decoder = BurstDecoder(ground.devices, ground.catalogue)
     judge = Judge(decoder, ground.devices, sequences, quarantine, ground.latest, progress)
     notes = Notes(link, judge, ground.devices, ground.feed, ground.clock)
-    return Ingest(IngestConfig(), link=link, journal=journal, judge=judge, stores=stores, notes=notes, clock=ground.clock)
+    return Ingest(
+        IngestConfig(),
+        link=link,
+        journal=journal,
+        judge=judge,
+        stores=stores,
+        notes=notes,
+        clock=ground.clock,
+        broker=admission.save,
+    )
 
 
 def _link(admission: Admission, role: str, channels: tuple[Channel, ...]) -> Link:
@@ -209,6 +222,8 @@ def _link(admission: Admission, role: str, channels: tuple[Channel, ...]) -> Lin
         role,
         tuple((channel_filter(channel), 1) for channel in channels),
         tls=admission.tls,
+        # Our own broker holds nothing back before the bound that we give it by receive_max.
+        broker_inflight=FEW_INFLIGHT if admission.save is None else MAX_RECEIVE_MAX,
         # Status and reported are retained: a platform that was away must see them again, not only what is new.
         retained_on_reconnect=role == CONTROL,
         # Whoever has no outbox loses what it sends to a broker that has no session of ours yet: be back soon.

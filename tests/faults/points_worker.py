@@ -101,6 +101,9 @@ class Script:
     def stop_receiving(self) -> None:
         return
 
+    async def wait_caught_up(self) -> bool:
+        return False
+
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
         return
 
