@@ -20,7 +20,7 @@ from api.names import RecordId
 from api.pages import Listing, Page, Sort
 from api.problems import refusals
 from api.services import Needs
-from control import people, sessions
+from control import invitations, people, sessions
 from control.access import Grant, Permission, Principal, parse_grant, parse_scope
 from control.grants import MAX_GRANTS, check_granting
 from control.people import Person
@@ -151,7 +151,7 @@ def show_person(record: RecordId, services: Needs, caller: Caller, response: Res
         return _tagged(people.get_person(session, record, seen_by=caller), response)
 
 
-@router.patch("/{record}", responses=refusals(404, 412))
+@router.patch("/{record}", responses=refusals(404, 409, 412))
 def change_person(
     record: RecordId,
     body: PersonChange,
@@ -178,7 +178,7 @@ def change_person(
     return _tagged(changed, response)
 
 
-@router.put("/{record}/grants", responses=refusals(404, 412))
+@router.put("/{record}/grants", responses=refusals(404, 409, 412))
 def grant_roles(
     record: RecordId,
     body: NewGrants,
@@ -205,7 +205,7 @@ def invite_person(record: RecordId, services: Needs, caller: Caller, trail: Call
         person = people.get_person(session, record, seen_by=caller)
         # Who holds the code can be that person: only who could give all those roles may have it.
         check_granting(session, caller, person.grants)
-        invitation = people.invite(session, record, trail=trail)
+        invitation = invitations.invite(session, record, trail=trail)
     return InvitationAnswer(login=person.login, code=invitation.code, expires=format_instant(invitation.expires_ms))
 
 

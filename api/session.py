@@ -19,7 +19,7 @@ from api.people import GrantBody, PersonAnswer, person_answer, shown_grants
 from api.problems import refusals
 from api.services import Needs
 from control import errors as control_errors
-from control import people, sessions
+from control import invitations, people, sessions
 from control.access import Permission, Principal
 from control.sessions import SessionConfig, SignedIn
 
@@ -92,12 +92,12 @@ def sign_in(body: SignIn, services: Needs, trail: StrangersTrail, response: Resp
 @router.post("/invitation", responses=refusals(403, 404, 429))
 def accept_invitation(body: Acceptance, services: Needs, trail: StrangersTrail) -> PersonAnswer:
     """Choose a password with an invitation's code; then sign in."""
-    services.throttle.check(f"invitation@{trail.address}", trail.address)
     try:
-        with services.database.session() as session:
-            return person_answer(people.accept(session, body.code, body.password, services.passwords, trail=trail))
+        with services.throttle.attempt(trail.address, trail.address, sort="invitation"):
+            return person_answer(
+                invitations.accept(services.database, body.code, body.password, services.passwords, trail=trail)
+            )
     except control_errors.NotFound as exc:
-        services.throttle.failed(f"invitation@{trail.address}", trail.address)
         raise NotFound("This code is unknown, was used, or is too old; ask your administrator for a new one.") from exc
 
 
@@ -123,14 +123,9 @@ def change_session(body: OwnChange, services: Needs, caller: Caller, trail: Call
 @router.post("/session/password", status_code=204)
 def change_password(body: PasswordChange, services: Needs, caller: Caller, trail: CallersTrail) -> None:
     """Choose another password; every session ends, this one too."""
-    services.throttle.check(caller.name, trail.address)
-    with services.database.session() as session:
-        try:
-            people.change_password(session, _person(caller), body.old, body.password, services.passwords, trail=trail)
-        except control_errors.Invalid as exc:
-            if exc.field == "old":
-                services.throttle.failed(caller.name, trail.address)
-            raise
+    person = _person(caller)
+    with services.throttle.attempt(caller.name, trail.address):
+        invitations.change_password(services.database, person, body.old, body.password, services.passwords, trail=trail)
 
 
 @router.delete("/session", status_code=204)

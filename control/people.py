@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """People: who signs in, in which language, with which roles.
 
-Invariants: a password is known only to its person: an administrator gives a code that lets its holder choose one, once;
-nobody changes their own roles; a person is disabled, not erased, for the audit trail names them.
+Invariants: nobody changes their own roles; a person is disabled, not erased, for the audit trail names them; of those
+who administer everybody, the last is not shut out by another.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -17,32 +15,29 @@ from typing import Any, Final, Literal
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from control.access import Grant, Principal, Scope
+from control.access import ROLES, Grant, Permission, Principal, Scope
 from control.audit import Trail, record
 from control.checks import check_language, check_text, check_version, storable
 from control.errors import Conflict, Invalid, NotFound
 from control.grants import read_grants, write_grants
 from control.ids import is_id, new_id
 from control.paging import Order, cut
-from control.passwords import Passwords, check_password
-from control.people_models import InvitationRow, PersonRow, SessionRow
+from control.people_models import GrantRow, InvitationRow, PersonRow, SessionRow
 from control.sight import people_seen, place_of_scope
 
 __all__ = [
-    "Invitation",
     "Person",
-    "accept",
-    "change_password",
     "change_person",
     "create_person",
+    "end_access",
+    "enter_of",
     "find_person",
     "get_person",
     "grant_roles",
-    "invite",
     "list_people",
+    "person_row",
 ]
 
-INVITED_MS: Final = 72 * 3_600_000  # a code to choose a password ends after this [ms]
 _LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,99}")
 
 
@@ -84,14 +79,6 @@ class Person:
         return Principal(self.login, "person", (self.grants,), self.id, language=self.language)
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """A code that lets its holder choose a password, once; shown here and never again."""
-
-    code: str
-    expires_ms: int
-
-
 def create_person(
     session: Session, login: str, title: str, *, language: str = "id", home: Scope, grants: Sequence[Grant] = (), trail: Trail
 ) -> Person:
@@ -122,7 +109,7 @@ def create_person(
     session.add(row)
     session.flush()
     write_grants(session, grants, person_id=row.id)
-    _record(session, trail, "person.create", row, after=_told(row) | {"grants": [str(grant) for grant in grants]})
+    enter_of(session, trail, "person.create", row, after=_told(row) | {"grants": [str(grant) for grant in grants]})
     return _person(row, tuple(grants))
 
 
@@ -140,7 +127,7 @@ def list_people(
 
 def get_person(session: Session, person_id: str, *, seen_by: Principal | None = None) -> Person:
     """Return a person, if the principal administers them or is them."""
-    row = _row(session, person_id, seen_by)
+    row = person_row(session, person_id, seen_by)
     return _person(row, read_grants(session, person_ids=[row.id])[row.id])
 
 
@@ -160,10 +147,16 @@ def change_person(
     version: int | None = None,
     trail: Trail,
 ) -> Person:
-    """Change a person; None leaves as it is. Disabling ends every session at once, and the person's tokens with it."""
-    row = _row(session, person_id)
+    """Change a person; None leaves as it is. Disabling ends every session at once, and the person's tokens with it.
+
+    Raises
+    ------
+    Conflict
+        Nobody would be left who administers people in the whole installation.
+    """
+    row = person_row(session, person_id)
     check_version(row, "person", version)
-    before = _told(row)
+    before, administered = _told(row), _administered(session, trail)
     if title is not None:
         row.title = check_text("title", title)
     if language is not None:
@@ -171,94 +164,75 @@ def change_person(
     if disabled is not None and disabled != (row.disabled_ms is not None):
         row.disabled_ms = trail.at_ms if disabled else None
         if disabled:
-            _end_sessions(session, row.id, trail.at_ms)
+            end_access(session, row.id, trail.at_ms)
     _changed(row, trail)
-    _record(session, trail, "person.change", row, before=before, after=_told(row))
+    session.flush()
+    _require_administrator(session, administered)
+    enter_of(session, trail, "person.change", row, before=before, after=_told(row))
     return get_person(session, person_id)
 
 
 def grant_roles(
     session: Session, person_id: str, grants: Sequence[Grant], *, version: int | None = None, trail: Trail
 ) -> Person:
-    """Give a person these roles and no others; they hold from the next request on."""
-    row = _row(session, person_id)
+    """Give a person these roles and no others; they hold from the next request on.
+
+    With another role, codes to choose a password end: who holds one was trusted with what there was before.
+
+    Raises
+    ------
+    Conflict
+        Nobody would be left who administers people in the whole installation.
+    """
+    row = person_row(session, person_id)
     check_version(row, "person", version)
-    before = read_grants(session, person_ids=[row.id])[row.id]
+    before, administered = read_grants(session, person_ids=[row.id])[row.id], _administered(session, trail)
     write_grants(session, grants, person_id=row.id)
+    if set(grants) - set(before):
+        _end_codes(session, row.id, trail.at_ms)
     _changed(row, trail)
+    _require_administrator(session, administered)
     told = ({"grants": [str(grant) for grant in before]}, {"grants": [str(grant) for grant in grants]})
-    _record(session, trail, "person.grant", row, before=told[0], after=told[1])
+    enter_of(session, trail, "person.grant", row, before=told[0], after=told[1])
     return get_person(session, person_id)
 
 
-def invite(session: Session, person_id: str, *, trail: Trail) -> Invitation:
-    """Make a code with which the person chooses a (new) password; codes made before end.
-
-    The password there is stays until then, and so do the sessions: who has to be put out is disabled.
-    """
-    row = _row(session, person_id)
-    if row.disabled_ms is not None:
-        raise Conflict(f"{row.login} is disabled; enable the person first")
-    unused = update(InvitationRow).where(InvitationRow.person_id == row.id, InvitationRow.used_ms.is_(None))
-    session.execute(unused.values(used_ms=trail.at_ms))
-    code = secrets.token_urlsafe(24)
-    expires_ms = trail.at_ms + INVITED_MS
-    session.add(InvitationRow(digest=_digest(code), person_id=row.id, created_ms=trail.at_ms, expires_ms=expires_ms))
-    session.flush()
-    _record(session, trail, "person.invite", row, after={"expires_ms": expires_ms})
-    return Invitation(code, expires_ms)
-
-
-def accept(session: Session, code: str, password: str, passwords: Passwords, *, trail: Trail) -> Person:
-    """Choose a password with a code, which ends with it, as do all sessions of the person.
-
-    Raises
-    ------
-    NotFound
-        The code is unknown, used, or too old; the error does not say which.
-    Invalid
-        The password cannot be taken; the code stays good.
-    """
-    kept = session.get(InvitationRow, _digest(code)) if code.isascii() and len(code) <= 100 else None
-    person = None if kept is None else session.get(PersonRow, kept.person_id)
-    if kept is None or kept.used_ms is not None or kept.expires_ms <= trail.at_ms:
-        raise NotFound("invitation", "…")
-    if person is None or person.disabled_ms is not None:
-        raise NotFound("invitation", "…")
-    check_password(password, person.login)
-    kept.used_ms = trail.at_ms
-    trail = Trail(person.login, "person", trail.at_ms, trail.address, trail.why)
-    _set_password(session, person, password, passwords, trail, "person.accept")
-    return get_person(session, person.id)
-
-
-def change_password(session: Session, person_id: str, old: str, new: str, passwords: Passwords, *, trail: Trail) -> None:
-    """Change a password by its person, who knows the old one; every session ends, the caller's too.
-
-    Raises
-    ------
-    Invalid
-        The old one is wrong, or the new one cannot be taken.
-    """
-    row = _row(session, person_id)
-    if not passwords.verify(row.password_hash, old):
-        raise Invalid("old", "this is not your password")
-    check_password(new, row.login)
-    _set_password(session, row, new, passwords, trail, "person.password")
-
-
-def _set_password(session: Session, row: PersonRow, password: str, passwords: Passwords, trail: Trail, action: str) -> None:
-    row.password_hash = passwords.hash(password)
-    _end_sessions(session, row.id, trail.at_ms)
-    _record(session, trail, action, row, after={"password": "new"})
-
-
-def _end_sessions(session: Session, person_id: str, now_ms: int) -> None:
+def end_access(session: Session, person_id: str, now_ms: int) -> None:
+    """End a person's sessions, and the codes with which a password could be chosen."""
     live = update(SessionRow).where(SessionRow.person_id == person_id, SessionRow.ended_ms.is_(None))
     session.execute(live.values(ended_ms=now_ms))
+    _end_codes(session, person_id, now_ms)
 
 
-def _row(session: Session, person_id: str, seen_by: Principal | None = None) -> PersonRow:
+def _end_codes(session: Session, person_id: str, now_ms: int) -> None:
+    unused = update(InvitationRow).where(InvitationRow.person_id == person_id, InvitationRow.used_ms.is_(None))
+    session.execute(unused.values(used_ms=now_ms))
+
+
+def _require_administrator(session: Session, before: bool) -> None:
+    """Refuse to leave nobody who may let others in: of two administrators who shut each other out at once, one is late.
+
+    Who holds the data folder, or a token of its own, is not shut out by that.
+    """
+    if before and not _administered(session):
+        raise Conflict("this is the last person who administers people everywhere; make another one first")
+
+
+def _administered(session: Session, trail: Trail | None = None) -> bool:
+    """Tell whether somebody who is not shut out administers people everywhere, and whether that has to stay so."""
+    if trail is not None and trail.kind != "person":
+        return False
+    roles = [role for role, permissions in ROLES.items() if Permission.PEOPLE in permissions]
+    query = (
+        select(GrantRow.id)
+        .join(PersonRow, PersonRow.id == GrantRow.person_id)
+        .where(PersonRow.disabled_ms.is_(None), GrantRow.scope_type == "all", GrantRow.role.in_(roles))
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def person_row(session: Session, person_id: str, seen_by: Principal | None = None) -> PersonRow:
+    """Return a person's row, if the principal administers them or is them."""
     query = select(PersonRow).where(PersonRow.id == person_id)
     if seen_by is not None and seen_by.person_id != person_id:
         query = query.where(people_seen(seen_by))
@@ -277,13 +251,10 @@ def _changed(row: PersonRow, trail: Trail) -> None:
     row.updated_ms, row.updated_by = trail.at_ms, trail.actor
 
 
-def _record(session: Session, trail: Trail, action: str, row: PersonRow, **told: Any) -> None:
+def enter_of(session: Session, trail: Trail, action: str, row: PersonRow, **told: Any) -> None:
+    """Enter into the audit trail what was done to a person, at the person's home."""
     place = place_of_scope(session, Scope(row.home_type, row.home_key))  # type: ignore[arg-type]
     record(session, trail, action, f"person:{row.login}", place=place, **told)
-
-
-def _digest(code: str) -> str:
-    return hashlib.sha256(code.encode("ascii")).hexdigest()
 
 
 def _told(row: PersonRow) -> dict[str, Any]:

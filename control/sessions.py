@@ -81,23 +81,32 @@ def sign_in(
     WrongCredentials
         Name or password are wrong, or the person may not sign in.
     """
-    throttle.check(login, trail.address)
+    with throttle.attempt(login, trail.address):
+        person_id, kept = _credential(database, login)
+        # Outside of any session: hashing takes its time, and holds up nobody's writing.
+        if not passwords.verify(kept, password):
+            with database.session() as session:
+                # A name that nobody has may be a password, typed into the wrong field.
+                record(session, trail, "session.refused", f"person:{login}" if person_id else "person:(unknown)")
+            raise WrongCredentials
+        better = passwords.hash(password) if kept is not None and passwords.outdated(kept) else None
+        with database.session() as session:
+            unchanged = update(PersonRow).where(PersonRow.id == person_id, PersonRow.password_hash == kept)
+            # Written even where it stays: the password may have been changed while this one was looked at.
+            if not session.execute(unchanged.values(password_hash=better or kept)).rowcount:  # type: ignore[attr-defined]
+                raise WrongCredentials
+            signed_in = open_session(session, person_id, trail=trail)
+    throttle.succeeded(login, trail.address)
+    return signed_in
+
+
+def _credential(database: Database, login: str) -> tuple[str, str | None]:
+    """Return the id of the person with that login, "" for nobody, and the hash to sign in with; None lets nobody in."""
     with database.reader() as session:
         row = session.scalar(select(PersonRow).where(PersonRow.login == login)) if storable(login) else None
-        kept = None if row is None or row.disabled_ms is not None else row.password_hash
-        person_id = "" if row is None else row.id
-    # Outside of any session: hashing takes its time, and holds up nobody's writing.
-    if not passwords.verify(kept, password):
-        throttle.failed(login, trail.address)
-        with database.session() as session:
-            record(session, trail, "session.refused", f"person:{login}")
-        raise WrongCredentials
-    throttle.succeeded(login)
-    better = passwords.hash(password) if kept is not None and passwords.outdated(kept) else None
-    with database.session() as session:
-        if better is not None:
-            session.execute(update(PersonRow).where(PersonRow.id == person_id).values(password_hash=better))
-        return open_session(session, person_id, trail=trail)
+        if row is None:
+            return "", None
+        return row.id, None if row.disabled_ms is not None else row.password_hash
 
 
 def open_session(session: Session, person_id: str, *, trail: Trail) -> SignedIn:

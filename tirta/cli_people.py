@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
-from control import people
+from control import invitations, people
 from control.access import parse_grant, parse_scope
 from control.audit import Trail
 from control.errors import NotFound
-from control.people import Invitation, Person
+from control.invitations import Invitation
+from control.people import Person
 from gateway.clock import WallClock
 from tirta.cli_tokens import control_database
 from tirta.options import CONFIG, DATA
@@ -65,7 +66,7 @@ def add(
     with control_database(config, data) as (database, _), database.session() as session:
         home = parse_scope(on)
         person = people.create_person(session, login, title or login, language=language, home=home, grants=[grant], trail=trail)
-        invitation = people.invite(session, person.id, trail=trail)
+        invitation = invitations.invite(session, person.id, trail=trail)
     _show(login, invitation)
 
 
@@ -87,7 +88,7 @@ def list_people(data: DATA = None, config: CONFIG = None) -> None:
 def reset(login: LOGIN, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
     """Print a code with which a person chooses another password, this once; codes printed before end."""
     with control_database(config, data) as (database, _), database.session() as session:
-        invitation = people.invite(session, _find(session, login).id, trail=_trail(why))
+        invitation = invitations.invite(session, _find(session, login).id, trail=_trail(why))
     _show(login, invitation)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from control import audit, people, sessions
+from control import audit, invitations, people, sessions
 from control.access import EVERYWHERE, Grant, Scope
 from control.audit import Trail
 from control.database import Database
@@ -15,7 +15,7 @@ from control.errors import Conflict, Invalid, NotFound, Stale, TooManyTries, Wro
 from control.passwords import PasswordConfig, Passwords
 from control.people import Person
 from control.sessions import SessionConfig, SignedIn
-from control.throttle import Throttle, ThrottleConfig
+from control.throttle import Throttle, ThrottleConfig, network_of
 
 NOW = 1_795_305_600_000
 TRAIL = Trail("tester", "local", NOW, "10.0.0.7")
@@ -39,8 +39,8 @@ def ani(database: Database) -> Person:
     """A person who has chosen a password."""
     with database.session() as session:
         made = people.create_person(session, "ani", "Ani", home=EVERYWHERE, grants=[Grant("viewer")], trail=TRAIL)
-        code = people.invite(session, made.id, trail=TRAIL).code
-        return people.accept(session, code, PASSWORD, WEAK, trail=TRAIL)
+        code = invitations.invite(session, made.id, trail=TRAIL).code
+    return invitations.accept(database, code, PASSWORD, WEAK, trail=TRAIL)
 
 
 def enter(database: Database, login: str = "ani", password: str = PASSWORD, throttle: Throttle | None = None) -> SignedIn:
@@ -128,22 +128,109 @@ def test_sign_in_for_an_unknown_name_waits_as_long_as_for_a_known_one(database: 
     assert waits[0] == waits[1]
 
 
+def fail(throttle: Throttle, account: str, address: str) -> None:
+    with pytest.raises(WrongCredentials), throttle.attempt(account, address):
+        raise WrongCredentials
+
+
+def passes(throttle: Throttle, account: str, address: str) -> bool:
+    """Tell whether an attempt would be let through now."""
+    try:
+        with throttle.attempt(account, address):
+            return True
+    except TooManyTries:
+        return False
+
+
 def test_throttle_remembers_no_more_than_its_size() -> None:
-    throttle = Throttle(Wall(), ThrottleConfig(account=1, address=10**9, size=10))
+    throttle = Throttle(Wall(), ThrottleConfig(account=1, network=10**9, size=10))
     for number in range(50):
-        throttle.failed(f"account-{number}", "10.0.0.7")
-    throttle.check("account-1", "10.0.0.8")
-    with pytest.raises(TooManyTries):
-        throttle.check("account-49", "10.0.0.8")
+        fail(throttle, f"account-{number}", "10.0.0.7")
+    assert passes(throttle, "account-1", "10.0.0.8")
+    assert not passes(throttle, "account-49", "10.0.0.8")
 
 
 def test_throttle_holds_up_an_address_that_tries_many_accounts() -> None:
-    throttle = Throttle(Wall(), ThrottleConfig(address=20))
+    throttle = Throttle(Wall(), ThrottleConfig(network=20))
     for number in range(20):
-        throttle.failed(f"account-{number}", "10.0.0.7")
-    with pytest.raises(TooManyTries):
-        throttle.check("another", "10.0.0.7")
-    throttle.check("another", "10.0.0.8")
+        fail(throttle, f"account-{number}", "10.0.0.7")
+    assert not passes(throttle, "another", "10.0.0.7")
+    assert passes(throttle, "another", "10.0.0.8")
+
+
+def test_throttle_takes_all_addresses_of_an_ipv6_network_for_one() -> None:
+    throttle = Throttle(Wall(), ThrottleConfig(network=20))
+    for number in range(20):
+        fail(throttle, f"account-{number}", f"2001:db8:0:1::{number:x}")
+    assert not passes(throttle, "another", "2001:db8:0:1:ffff::1")
+    assert passes(throttle, "another", "2001:db8:0:2::1")
+    assert [network_of(text) for text in ("::ffff:10.0.0.7", "fe80::1%eth0", "10.0.0.7", "unix", "")] == [
+        "10.0.0.7",
+        "fe80::/64",
+        "10.0.0.7",
+        "unix",
+        "",
+    ]
+
+
+def test_throttle_counts_attempts_under_way_so_that_many_at_once_are_no_way_around_it() -> None:
+    wall = Wall()
+    throttle = Throttle(wall, ThrottleConfig(account=3))
+    with throttle.attempt("ani", "10.0.0.1"), throttle.attempt("ani", "10.0.0.2"), throttle.attempt("ani", "10.0.0.3"):
+        assert not passes(throttle, "ani", "10.0.0.4")
+    assert passes(throttle, "ani", "10.0.0.4")
+    for _ in range(3):
+        fail(throttle, "ani", "10.0.0.1")
+    wall.now_s = 1000
+    with throttle.attempt("ani", "10.0.0.1"):
+        assert not passes(throttle, "ani", "10.0.0.4"), "after the wait, one at a time"
+
+
+def test_throttle_lets_an_account_in_where_it_is_at_home_whatever_others_fail_elsewhere() -> None:
+    throttle = Throttle(Wall(), ThrottleConfig(account=3))
+    throttle.succeeded("ani", "10.0.0.1")
+    for number in range(3):
+        fail(throttle, "ani", f"10.9.9.{number}")
+    assert not passes(throttle, "ani", "10.9.9.9")
+    assert passes(throttle, "ani", "10.0.0.1")
+    for _ in range(3):
+        fail(throttle, "ani", "10.0.0.1")
+    assert not passes(throttle, "ani", "10.0.0.1")
+
+
+def test_throttle_keeps_sorts_of_accounts_apart() -> None:
+    throttle = Throttle(Wall(), ThrottleConfig(account=1))
+    fail(throttle, "10.0.0.1", "10.0.0.9")
+    with throttle.attempt("10.0.0.1", "10.0.0.1", sort="invitation"):
+        pass
+    assert not passes(throttle, "10.0.0.1", "10.0.0.1")
+
+
+def test_passwords_refuse_more_than_may_wait() -> None:
+    passwords = Passwords(PasswordConfig(memory_kib=64, passes=1, parallel=1, waiting=0))
+    with passwords._turn(), pytest.raises(TooManyTries):
+        passwords.verify(None, PASSWORD)
+    assert not passwords.verify(None, PASSWORD)
+
+
+def test_sign_in_while_the_password_is_changed_does_not_let_the_old_one_in(database: Database, ani: Person) -> None:
+    class Changing(Passwords):
+        def verify(self, kept: str | None, password: str) -> bool:
+            right = super().verify(kept, password)
+            invitations.change_password(database, ani.id, PASSWORD, "another long password", WEAK, trail=TRAIL)
+            return right
+
+    changing = Changing(PasswordConfig(memory_kib=20 * 1024, passes=2))  # would write the old one's hash anew
+    with pytest.raises(WrongCredentials):
+        sessions.sign_in(database, "ani", PASSWORD, changing, Throttle(Wall()), trail=TRAIL)
+    assert enter(database, password="another long password").person.login == "ani"
+
+
+def test_sign_in_of_an_unknown_name_does_not_keep_what_was_typed(database: Database, ani: Person) -> None:
+    with pytest.raises(WrongCredentials):
+        enter(database, PASSWORD, "ani")
+    with database.reader() as session:
+        assert not any(PASSWORD in str(entry) for entry in audit.list_entries(session)[0])
 
 
 @pytest.mark.parametrize(("later_s", "lives"), [(599, True), (600, False)])
@@ -180,43 +267,102 @@ def test_check_session_of_anything_else_is_none(database: Database, ani: Person,
         assert sessions.check_session(session, text, CONFIG, now_ms=NOW) is None
 
 
-def test_accept_takes_a_code_once_and_ends_sessions(database: Database, ani: Person) -> None:
-    text = enter(database).text
+def code_for(database: Database, person: Person) -> str:
     with database.session() as session:
-        code = people.invite(session, ani.id, trail=TRAIL).code
-        people.accept(session, code, "another long password", WEAK, trail=TRAIL)
+        return invitations.invite(session, person.id, trail=TRAIL).code
+
+
+def test_accept_takes_a_code_once_and_ends_sessions(database: Database, ani: Person) -> None:
+    text, code = enter(database).text, code_for(database, ani)
+    invitations.accept(database, code, "another long password", WEAK, trail=TRAIL)
+    with database.reader() as session:
         assert sessions.check_session(session, text, CONFIG, now_ms=NOW) is None
-        with pytest.raises(NotFound, match="invitation"):
-            people.accept(session, code, "another long password", WEAK, trail=TRAIL)
+    with pytest.raises(NotFound, match="invitation"):
+        invitations.accept(database, code, "another long password", WEAK, trail=TRAIL)
     assert enter(database, password="another long password").person.login == "ani"
 
 
 def test_accept_with_an_old_replaced_or_unknown_code_is_refused(database: Database, ani: Person) -> None:
-    with database.session() as session:
-        replaced = people.invite(session, ani.id, trail=TRAIL).code
-        code = people.invite(session, ani.id, trail=TRAIL).code
-        later = Trail("tester", "local", NOW + people.INVITED_MS)
-        for text, trail in ((replaced, TRAIL), (code, later), ("x", TRAIL), ("é", TRAIL), ("x" * 1000, TRAIL)):
-            with pytest.raises(NotFound, match="invitation"):
-                people.accept(session, text, PASSWORD, WEAK, trail=trail)
+    replaced, code = code_for(database, ani), code_for(database, ani)
+    later = Trail("tester", "local", NOW + invitations.INVITED_MS)
+    for text, trail in ((replaced, TRAIL), (code, later), ("x", TRAIL), ("é", TRAIL), ("x" * 1000, TRAIL)):
+        with pytest.raises(NotFound, match="invitation"):
+            invitations.accept(database, text, PASSWORD, WEAK, trail=trail)
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 201, "ani" * 4, "ANI" * 4])
 def test_accept_with_a_bad_password_leaves_the_code_good(database: Database, ani: Person, password: str) -> None:
+    code = code_for(database, ani)
+    with pytest.raises(Invalid, match="password"):
+        invitations.accept(database, code, password, WEAK, trail=TRAIL)
+    assert invitations.accept(database, code, "another long password", WEAK, trail=TRAIL).id == ani.id
+
+
+@pytest.mark.parametrize("how", ["more roles", "disabled", "password"])
+def test_a_code_ends_when_its_holder_could_do_more_with_it_than_who_made_it_knew(
+    database: Database, ani: Person, how: str
+) -> None:
+    code = code_for(database, ani)
+    if how == "password":
+        invitations.change_password(database, ani.id, PASSWORD, "another long password", WEAK, trail=TRAIL)
+    else:
+        with database.session() as session:
+            if how == "more roles":
+                people.grant_roles(session, ani.id, [Grant("viewer"), Grant("supervisor")], trail=TRAIL)
+            else:
+                people.change_person(session, ani.id, disabled=True, trail=TRAIL)
+                people.change_person(session, ani.id, disabled=False, trail=TRAIL)
+    with pytest.raises(NotFound, match="invitation"):
+        invitations.accept(database, code, "yet another password", WEAK, trail=TRAIL)
+
+
+def test_a_code_outlives_fewer_roles(database: Database, ani: Person) -> None:
+    code = code_for(database, ani)
     with database.session() as session:
-        code = people.invite(session, ani.id, trail=TRAIL).code
-        with pytest.raises(Invalid, match="password"):
-            people.accept(session, code, password, WEAK, trail=TRAIL)
-        assert people.accept(session, code, "another long password", WEAK, trail=TRAIL).id == ani.id
+        people.grant_roles(session, ani.id, [], trail=TRAIL)
+    assert invitations.accept(database, code, "another long password", WEAK, trail=TRAIL).id == ani.id
 
 
 def test_change_password_needs_the_old_one(database: Database, ani: Person) -> None:
-    with database.session() as session:
-        with pytest.raises(Invalid, match="old"):
-            people.change_password(session, ani.id, "wrong password", "another long password", WEAK, trail=TRAIL)
-        people.change_password(session, ani.id, PASSWORD, "another long password", WEAK, trail=TRAIL)
+    with pytest.raises(Invalid, match="old"):
+        invitations.change_password(database, ani.id, "wrong password", "another long password", WEAK, trail=TRAIL)
+    invitations.change_password(database, ani.id, PASSWORD, "another long password", WEAK, trail=TRAIL)
     with pytest.raises(WrongCredentials):
         enter(database)
+
+
+def test_hashing_holds_up_nobodys_writing(database: Database, ani: Person) -> None:
+    class Curious(Passwords):
+        def hash(self, password: str) -> str:
+            with database.session() as session:  # one writer at a time: it would wait for ever
+                audit.record(session, TRAIL, "site.change", "site:x")
+            return super().hash(password)
+
+    curious = Curious(PasswordConfig(memory_kib=64, passes=1))
+    invitations.accept(database, code_for(database, ani), "another long password", curious, trail=TRAIL)
+    invitations.change_password(database, ani.id, "another long password", PASSWORD, curious, trail=TRAIL)
+    assert enter(database).person.login == "ani"
+
+
+@pytest.mark.parametrize("how", ["disable", "grant"])
+def test_of_two_administrators_who_shut_each_other_out_one_stays(database: Database, ani: Person, how: str) -> None:
+    with database.session() as session:
+        people.grant_roles(session, ani.id, [Grant("supervisor")], trail=TRAIL)
+        budi = people.create_person(session, "budi", "Budi", home=EVERYWHERE, grants=[Grant("supervisor")], trail=TRAIL)
+
+    def shut_out(person: Person, by: str) -> None:
+        trail = Trail(by, "person", NOW)
+        with database.session() as session:
+            if how == "disable":
+                people.change_person(session, person.id, disabled=True, trail=trail)
+            else:
+                people.grant_roles(session, person.id, [Grant("viewer")], trail=trail)
+
+    shut_out(budi, "ani")
+    with pytest.raises(Conflict, match="last"):
+        shut_out(ani, "budi")
+    with database.session() as session:  # who holds the data folder may
+        people.change_person(session, ani.id, disabled=True, trail=TRAIL)
 
 
 @pytest.mark.parametrize("login", ["", "a", "Ani", "ani budi", "-ani", "x" * 101, "an\x00i"])
