@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from control.audit import Trail
 from control.database import open_database
 from control.errors import ControlError, Invalid, NotFound
-from control.passwords import PasswordConfig, Passwords
 from control.invitations import accept
+from control.passwords import PasswordConfig, Passwords
 from control.people import find_person
 from tirta.cli import app
 from tirta.errors import NotPossible
