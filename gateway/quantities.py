@@ -25,6 +25,7 @@ RESERVED_NAMES: Final = frozenset(  # a record's own fields, and the columns and
     {"boot", "clock", "device", "flags", "place", "seq", "site", "time", "ts", "ts_ms", "zone"}
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+SILENT_S: Final = 900.0  # without a word, where a kind says nothing of its own; devices speak once a minute [s]
 ACTIONS: Final = ("irrigate", "feed", "aerate", "stop")  # besides `ping`, which every kind answers
 
 
@@ -55,11 +56,18 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of device: what it may measure and what it can be told to do."""
+    """A kind of device: what it may measure and what it can be told to do.
+
+    Attributes
+    ----------
+    silent_s : float
+        So long may it give no word before that is told as an alarm. [s]
+    """
 
     name: str
     quantities: tuple[Quantity, ...]
     actions: tuple[str, ...]
+    silent_s: float = SILENT_S
 
     def quantity(self, name: str) -> Quantity | None:
         """Return the quantity of that name if this kind measures it."""
@@ -139,4 +147,7 @@ def _kind(name: str, table: Mapping[str, Any], known: Mapping[str, Quantity]) ->
         raise InvalidCatalogue(f"kind {name}: there is no action {unknown[0]!r}; actions are {', '.join(ACTIONS)}")
     if len(set(wanted)) != len(wanted) or not wanted:
         raise InvalidCatalogue(f"kind {name}: quantities must be named, each once")
-    return Kind(name, tuple(known[quantity] for quantity in wanted), actions)
+    silent_s = table.get("silent_s", SILENT_S)
+    if isinstance(silent_s, bool) or not isinstance(silent_s, int | float) or not 60 <= silent_s <= 30 * 86_400:
+        raise InvalidCatalogue(f"kind {name}: silent_s is {silent_s!r}, not a number from 60 to 2592000 (30 days)")
+    return Kind(name, tuple(known[quantity] for quantity in wanted), actions, float(silent_s))

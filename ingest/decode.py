@@ -113,12 +113,18 @@ class BurstDecoder:
         self._catalogue = catalogue
         self._decoders: dict[str, _KindDecoder] = {}
 
-    def decode(self, position: int, burst: StoredBurst) -> DecodedBurst:
-        """Return the rows and rejects of the burst at `position` of the journal."""
+    def decode(self, position: int, burst: StoredBurst, kept_from_ms: int = 0) -> DecodedBurst:
+        """Return the rows and rejects of the burst at `position` of the journal.
+
+        Parameters
+        ----------
+        kept_from_ms : int
+            What was measured before is too old to be kept. [ms since the Unix epoch]
+        """
         indexes, groups, rejects = self._group(burst)
         taken = [(decoder, self._take(decoder, burst, members, indexes, rejects)) for decoder, members in groups]
         offsets = _offsets(burst.payloads)
-        rows = (self._rows(decoder, part, burst, indexes, offsets, rejects) for decoder, part in taken)
+        rows = (self._rows(decoder, part, burst, indexes, offsets, kept_from_ms, rejects) for decoder, part in taken)
         return DecodedBurst(position, burst.received_ms, tuple(part for part in rows if len(part)), tuple(rejects))
 
     def _group(
@@ -203,6 +209,7 @@ class BurstDecoder:
         burst: StoredBurst,
         indexes: NDArray[np.int32],
         offsets: NDArray[np.int64] | None,
+        kept_from_ms: int,
         rejects: list[Reject],
     ) -> Rows:
         count, width = len(taken.records), len(_HEAD) + len(decoder.names)
@@ -215,7 +222,8 @@ class BurstDecoder:
         ts_ms[absent] = burst.received_ms
         device, zone = indexes[owner], columns[3].astype(np.uint8)
         strange = ~self._devices.has_zones(device, zone)
-        wrong = strange | (ts_ms > burst.received_ms + MAX_AHEAD_MS) | (ts_ms < burst.received_ms - MAX_BACK_MS)
+        oldest_ms = max(burst.received_ms - MAX_BACK_MS, kept_from_ms)
+        wrong = strange | (ts_ms > burst.received_ms + MAX_AHEAD_MS) | (ts_ms < oldest_ms)
         boot, seq = columns[1].astype(np.int64), columns[2].astype(np.int64)
         keep: slice | NDArray[np.bool_] = slice(None)
         if wrong.any():
@@ -223,7 +231,7 @@ class BurstDecoder:
                 if strange[i]:
                     code, detail = _wrong_zone(int(zone[i]), self._devices.zones(int(device[i])))
                 else:
-                    code, detail = _wrong_time(int(ts_ms[i]), burst.received_ms)
+                    code, detail = _wrong_time(int(ts_ms[i]), burst.received_ms, kept_from_ms)
                 at = (taken.owner[i], int(device[i]), taken.within[i])
                 rejects.append(_reject(*at, code, detail, int(boot[i]), int(seq[i])))
             keep = ~wrong
@@ -279,9 +287,11 @@ def _wrong_zone(zone: int, known: list[int]) -> tuple[str, str]:
     return "bad-zone", f"zone {zone}: this device is registered with {', '.join(map(str, known)) or 'no zones'}"
 
 
-def _wrong_time(ts_ms: int, now_ms: int) -> tuple[str, str]:
-    if ts_ms > now_ms:
+def _wrong_time(ts_ms: int, now_ms: int, kept_from_ms: int) -> tuple[str, str]:
+    if ts_ms > now_ms + MAX_AHEAD_MS:
         return "ts-ahead", f"ts {ts_ms} is more than 24 h ahead of the platform's {now_ms}; is it in ms?"
+    if ts_ms >= now_ms - MAX_BACK_MS:
+        return "ts-behind", f"ts {ts_ms} is too old: the platform keeps records from {kept_from_ms} on (retention.raw_days)"
     return "ts-behind", f"ts {ts_ms} is more than 400 days behind {now_ms}; is it in ms?"
 
 

@@ -29,6 +29,7 @@ from ingest.quarantine import Quarantine
 from ingest.rejects import rejected_records, rejected_rows
 from ingest.sequences import Sequences
 from ingest.store.batch import NOT_GIVEN, RejectedRow, Rows
+from ingest.store.tiers import Retention, kept_from_ms
 
 __all__ = ["Judge", "Judged", "Outcome", "keep_rows"]
 
@@ -69,7 +70,11 @@ class Judged:
 
 
 class Judge:
-    """Decode and decide, burst after burst."""
+    """Decode and decide, burst after burst.
+
+    What was measured before the time for which rows are kept, `raw_days` (None keeps for ever), is refused here, by the
+    platform's clock at its receipt: no store would take it.
+    """
 
     def __init__(
         self,
@@ -79,6 +84,8 @@ class Judge:
         quarantine: Quarantine,
         latest: LatestState,
         progress: Progress,
+        *,
+        raw_days: int | None = None,
     ) -> None:
         self._decoder = decoder
         self._devices = devices
@@ -86,6 +93,7 @@ class Judge:
         self._quarantine = quarantine
         self._latest = latest
         self._progress = progress
+        self._retention = Retention(raw_days)
         self._marks: dict[tuple[int, str], NDArray[np.int64]] = {}
         self.sessions = SessionLosses()
         self.position = progress.position()
@@ -120,7 +128,7 @@ class Judge:
         return judged
 
     def _judge_telemetry(self, entry: Entry, judged: Judged) -> None:
-        decoded = self._decoder.decode(entry.position, entry.burst)
+        decoded = self._decoder.decode(entry.position, entry.burst, self._kept_from_ms(entry.burst.received_ms))
         if decoded.rejects:
             self._keep(entry.position, entry.burst, decoded.rejects)
             judged.senders |= _numbered(decoded.rejects)
@@ -140,7 +148,9 @@ class Judge:
         judged.bursts.append(DecodedBurst(entry.position, entry.burst.received_ms, (), ()))
 
     def _judge_replayed(self, position: int, again: Replayed, judged: Judged) -> Outcome:
-        decoded = self._decode_replayed(position, again)
+        # First received long ago: its age counts from the newest that came before it was replayed, or a store would refuse it.
+        now_ms = max(again.burst.received_ms, self.sessions.heard_ms)
+        decoded = self._decode_replayed(position, again, self._kept_from_ms(now_ms))
         if decoded.rejects and not decoded.rows:
             first = decoded.rejects[0]
             self._quarantine.refuse_again(again.id, again.attempt, first.code, first.detail)
@@ -155,8 +165,11 @@ class Judge:
         self._take(decoded, judged, replay=True)
         return "refused" if refused else "stored" if judged.rows > rows else "duplicate"
 
-    def _decode_replayed(self, position: int, again: Replayed) -> DecodedBurst:
-        decoded = self._decoder.decode(position, again.burst)
+    def _kept_from_ms(self, now_ms: int) -> int:
+        return kept_from_ms(self._retention, "raw", now_ms) or 0
+
+    def _decode_replayed(self, position: int, again: Replayed, kept_from_ms: int = 0) -> DecodedBurst:
+        decoded = self._decoder.decode(position, again.burst, kept_from_ms)
         first = _REPLAY_PLACE + again.id % _REPLAY_SLOTS * MAX_RECORDS
         return replace(decoded, rows=tuple(replace(rows, place=first + rows.place) for rows in decoded.rows))
 

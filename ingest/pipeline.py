@@ -29,6 +29,7 @@ from ingest.announcements import Announcements
 from ingest.bursts import StoredBurst
 from ingest.errors import Full, Gap, JournalError, Unavailable
 from ingest.gaps import SessionLosses
+from ingest.heard import LastHeard
 from ingest.journal import Entry, Fence, SqliteJournal
 from ingest.judge import Judge, Judged
 from ingest.notes import Notes
@@ -114,6 +115,7 @@ class Ingest:
         self._clock = clock
         self._sleep = sleep
         self.counters = IngestCounters()
+        self.heard = LastHeard()
         self._fence: Fence | None = None
         self._owner = uuid.uuid4().hex
         self._appending = asyncio.Lock()
@@ -350,6 +352,7 @@ class Ingest:
     def _tell(self, judged: Judged) -> None:
         self.counters.rows += judged.rows
         self.counters.rejected += sum(len(burst.rejects) for burst in judged.bursts)
+        self.heard.note(judged.bursts)
         self._notes.add(judged)
         self.announcements.settle(judged)
 

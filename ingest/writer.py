@@ -79,6 +79,7 @@ class StoreWriter:
         self.name = store.name
         self.finished = asyncio.Event()
         self.trouble: str | None = None
+        self.refused = False  # whether the trouble is one that somebody has to correct
         self.rows = 0
         self.rejected = 0
         self.expired = 0
@@ -167,7 +168,7 @@ class StoreWriter:
                     return
             except StoreError as exc:  # refused; or rejected whole, which no store should do to a batch, so it is kept
                 _let_go(exc)
-                self._wait(str(exc), self._config.refused_s)
+                self._wait(str(exc), self._config.refused_s, refused=True)
             except (Full, Unavailable) as exc:  # of the quarantine's volume: the rows are given again, and once kept
                 _let_go(exc)
                 self._wait(str(exc), self._config.backoff_min_s)
@@ -200,17 +201,17 @@ class StoreWriter:
             if own := [row for row in refused if row.rows == number]:
                 self._judge.keep_refused(self.name, bursts, rows.kind, own)
 
-    def _wait(self, why: str, seconds: float) -> None:
+    def _wait(self, why: str, seconds: float, *, refused: bool = False) -> None:
         level = logging.DEBUG if self.trouble else logging.WARNING
         logger.log(level, "store %s: %s", self.name, why, extra={"action": "store_failed"})
-        self.trouble = why
+        self.trouble, self.refused = why, refused
         self.retries += 1
         self._stopping.wait(seconds)
 
     def _note_success(self, batch: Batch, bursts: list[DecodedBurst], rejected: Sequence[RejectedRow]) -> None:
         if self.trouble:
             logger.info("store %s takes again", self.name, extra={"action": "store_recovered"})
-            self.trouble = None
+            self.trouble, self.refused = None, False
         self._count(batch, bursts, rejected)
         self._move_to(batch.upto)
         self._counted = max(self._counted, batch.upto)

@@ -198,7 +198,8 @@ def _ingest(
     progress = Progress(ground.folder.file("progress.sqlite"))
     stack.callback(progress.close)
     decoder = BurstDecoder(ground.devices, ground.catalogue)
-    judge = Judge(decoder, ground.devices, sequences, quarantine, ground.latest, progress)
+    raw_days = ground.settings.retention.raw_days or None
+    judge = Judge(decoder, ground.devices, sequences, quarantine, ground.latest, progress, raw_days=raw_days)
     notes = Notes(link, judge, ground.devices, ground.feed, ground.clock)
     return Ingest(
         IngestConfig(),

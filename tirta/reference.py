@@ -54,7 +54,8 @@ those above.
 
     [kinds.leaf-station]
     quantities = ["leaf_wetness", "air_temperature"]
-    actions = []"""
+    actions = []
+    silent_s = 1800        # without a word for so long, a device is told as an alarm; 900 unless said"""
 
 _ABOUT_SETTINGS: Final = """\
 Read once, at the start. The command line wins over the environment, the environment over the file named by `--config`.
@@ -109,7 +110,7 @@ def _quantities(catalogue: Catalogue) -> Iterator[str]:
         yield f"| `{quantity.name}` | {quantity.unit} | {limits} | {sort} | {names} | {kinds} |"
     yield from ("", "## Kinds", "", "| kind | actions |", "|---|---|")
     for kind in catalogue.kinds.values():
-        yield f"| `{kind.name}` | {', '.join((*kind.actions, 'ping'))} |"
+        yield f"| `{kind.name}` | {', '.join((*kind.actions, 'ping'))} | {kind.silent_s / 60:g} min |"
     yield _OWN_KINDS
 
 

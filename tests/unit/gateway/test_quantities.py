@@ -86,11 +86,19 @@ def test_load_catalogue_with_a_partner_s_file_adds_to_the_built_in(tmp_path: Pat
         ('[kinds.k]\nquantities = ["nothing"]', "nothing"),
         ('[kinds.k]\nquantities = ["flow", "flow"]', "once"),
         ('[kinds.k]\nquantities = ["flow"]\nactions = ["explode"]', "explode"),
+        ('[kinds.k]\nquantities = ["flow"]\nsilent_s = 1', "silent_s"),
+        ('[kinds.k]\nquantities = ["flow"]\nsilent_s = nan', "silent_s"),
+        ('[kinds.k]\nquantities = ["flow"]\nsilent_s = true', "silent_s"),
     ],
 )
 def test_load_catalogue_with_a_faulty_file_says_what_is_wrong(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(InvalidCatalogue, match=named):
         load_catalogue(write(tmp_path, text))
+
+
+def test_load_catalogue_takes_how_long_a_kind_may_be_silent(tmp_path: Path) -> None:
+    kinds = load_catalogue(write(tmp_path, '[kinds.k]\nquantities = ["flow"]\nsilent_s = 7200')).kinds
+    assert (kinds["k"].silent_s, kinds["irrigation-controller"].silent_s, kinds["pond-feeder"].silent_s) == (7200, 900, 600)
 
 
 def test_load_catalogue_without_the_named_file_says_which(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ own = st.one_of(
 message = st.tuples(st.integers(0, 2), st.one_of(numbered, numbered, timed, bad, array, st.just(b"{")))
 bursts = st.lists(st.one_of(st.lists(message, min_size=1, max_size=5), own), min_size=1, max_size=8)
 _runs = itertools.count()
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
 class House:
@@ -57,19 +58,20 @@ class House:
         folder.mkdir()
         self.start()
 
-    def start(self) -> None:
+    def start(self, raw_days: int | None = None) -> None:
         self.devices = make_devices()
         self.progress = Progress(self.folder / "progress.sqlite")
         self.quarantine = Quarantine(QuarantineConfig(self.folder / "quarantine.sqlite"))
         self.latest = LatestState(self.devices, CATALOGUE)
         self.sequences = Sequences()
         decoder = BurstDecoder(self.devices, CATALOGUE)
-        self.judge = Judge(decoder, self.devices, self.sequences, self.quarantine, self.latest, self.progress)
+        self.judge = Judge(
+            decoder, self.devices, self.sequences, self.quarantine, self.latest, self.progress, raw_days=raw_days
+        )
 
-    def crash(self) -> None:
-        self.progress.close()
-        self.quarantine.close()
-        self.start()
+    def crash(self, raw_days: int | None = None) -> None:
+        self.close()
+        self.start(raw_days)
 
     def close(self) -> None:
         self.progress.close()
@@ -158,6 +160,50 @@ def test_judge_keeps_each_bad_record_with_its_reason_and_stores_the_others(house
     )
     assert house.sequences.contiguous(0, 1) == 2
     assert {device for device, _ in judged.errors} == {0, 1}
+
+
+def test_judge_refuses_what_is_older_than_rows_are_kept_and_tells_the_device(house: House) -> None:
+    house.crash(raw_days=90)
+    hour_ms = (NOW_MS - 90 * DAY_MS) // HOUR_MS * HOUR_MS  # whole hours are let go
+    old, kept = telemetry(boot=1, seq=0, ts=hour_ms - 1, flow=1), telemetry(boot=1, seq=1, ts=hour_ms, flow=2)
+    judged = house.judge.judge(entries_of([[(0, b"[%s,%s]" % (old, kept)), (0, telemetry(boot=1, seq=2, flow=3))]]))
+    (record,) = records(house)
+    assert (record.reason, record.seq, record.payload, judged.rows) == ("ts-behind", 0, old, 2)
+    assert "retention.raw_days" in record.detail
+    assert [(device, reject.code, reject.seq) for device, reject in judged.errors] == [(0, "ts-behind", 0)]
+    assert house.sequences.contiguous(0, 1) == 2  # it has arrived: no gap, and the device may forget it
+    (again,) = house.judge.decode_again(entries_of([[(0, b"[%s,%s]" % (old, kept)), (0, telemetry(boot=1, seq=2, flow=3))]]))
+    assert [rows.seq.tolist() for rows in again.rows] == [[1, 2]]
+
+
+@pytest.mark.parametrize("raw_days", [None, 500])
+def test_judge_that_keeps_rows_longer_refuses_by_the_contract_alone(house: House, raw_days: int | None) -> None:
+    house.crash(raw_days=raw_days)
+    ages = (400 * DAY_MS, 400 * DAY_MS + 1)
+    judged = house.judge.judge(entries_of([[(0, telemetry(boot=1, seq=i, ts=NOW_MS - age)) for i, age in enumerate(ages)]]))
+    assert (judged.rows, [(r.reason, r.seq) for r in records(house)]) == (1, [("ts-behind", 1)])
+    assert "400 days" in records(house)[0].detail
+
+
+def test_replay_of_a_record_refused_for_its_age_is_refused_until_rows_are_kept_longer(house: House) -> None:
+    house.crash(raw_days=90)
+    judge_next(house, burst_of((0, telemetry(boot=1, seq=0, ts=NOW_MS - 100 * DAY_MS, flow=1))))
+    assert judge_next(house, replay_burst(records(house)[0])) == []
+    (left,) = records(house)
+    assert (left.reason, left.replays) == ("ts-behind", 1)
+    house.judge.checkpoint(0)
+    house.crash(raw_days=120)
+    assert len(judge_next(house, replay_burst(left))) == 1
+    assert records(house) == []
+
+
+def test_replay_of_a_record_that_grew_too_old_in_quarantine_is_refused_for_its_age(house: House) -> None:
+    house.crash(raw_days=90)
+    judge_next(house, burst_of((3, telemetry(ts=NOW_MS, flow=1))))
+    mend(house)
+    judge_next(house, burst_of((0, telemetry(flow=1)), at_ms=NOW_MS + 91 * DAY_MS))
+    judge_next(house, replay_burst(records(house)[0]))
+    assert [(left.reason, left.replays) for left in records(house)] == [("ts-behind", 1)]
 
 
 def test_judge_when_the_quarantine_is_full_stops_before_that_burst_and_goes_on_later(house: House) -> None:
