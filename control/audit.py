@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from control.access import Place, Principal
@@ -28,7 +28,6 @@ __all__ = ["Entry", "Trail", "Verdict", "get_entry", "list_entries", "record", "
 
 GENESIS: Final = "0" * 64
 MAX_WHY: Final = 500  # characters
-_LOCK: Final = 0x7469727461  # PostgreSQL's advisory lock: two writers must not take the same number
 _PAGE: Final = 1_000  # entries looked at at a time
 ORDER: Final = Order(AuditRow.id, {"id": AuditRow.id}, "-id", number=True)
 
@@ -120,8 +119,6 @@ def record(
     place : Place or None
         Where that is, for who may read the entries of a city, agency or site alone.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     last = session.execute(select(AuditRow.id, AuditRow.digest).order_by(AuditRow.id.desc()).limit(1)).first()
     number, digest = (last.id + 1, last.digest) if last is not None else (1, GENESIS)
     place = place or Place()

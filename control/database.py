@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control database: opening it, bringing it up to date, sessions.
+"""The control database, SQLite or PostgreSQL: opening it, bringing it up to date, sessions.
 
-Invariant: one writer at a time, and what a session wrote is on the disk when the session has ended (SQLite in WAL mode
-with synchronous=FULL). Sessions are synchronous and are called from threads, never from the event loop.
+Invariant: one writer at a time, and what a session wrote is on the disk when the session has ended (`control.engines` says
+how). Nobody waits for it without end. Sessions are synchronous and are called from threads, never from the event loop.
 """
 
 from __future__ import annotations
@@ -17,21 +17,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, sessionmaker
 
-from control.errors import DatabaseMismatch, DatabaseUnavailable
+from control.engines import WAIT_S, check_server, open_engine, parse_address, shown
+from control.errors import DatabaseMismatch, DatabaseUnavailable, Invalid
 
 __all__ = ["NEWEST_REVISION", "Database", "in_parts", "open_database", "write_in_thread"]
 
 NEWEST_REVISION: Final = "0003"  # of control/migrations/versions; a test holds the two together
-BUSY_TIMEOUT_MS: Final = 10_000  # wait for another process's write [ms]
-POOL_SIZE: Final = 8  # connections kept
-POOL_OVERFLOW: Final = 24  # and opened beside them at most
 ASKED_AT_ONCE: Final = 500  # keys named in one query; databases bound them
-POOL_TIMEOUT_S: Final = 10  # wait for a connection [s]
+DETAIL_MAX: Final = 300  # characters of what the database says of a failure
 
 log = logging.getLogger(__name__)
 
@@ -44,21 +42,24 @@ class Database:
     Parameters
     ----------
     url : str
-        "sqlite:////var/lib/tirta/control.db" or another address of SQLAlchemy's.
+        "sqlite:////var/lib/tirta/control.db" or "postgresql://tirta:PASSWORD@db.example/tirta".
+    wait_s : float
+        Wait for another's write, and for a connection. [s]
     """
 
-    def __init__(self, url: str) -> None:
-        try:
-            parsed = make_url(url)
-        except ArgumentError as exc:
-            raise DatabaseMismatch(f"{url!r} is no database address; use sqlite:////folder/control.db") from exc
-        self._sqlite = parsed.get_backend_name() == "sqlite"
+    def __init__(self, url: str, wait_s: float = WAIT_S) -> None:
+        self._wait_s = wait_s
+        self._url = parse_address(url)
         self._writer = threading.Lock()
-        self._engine = create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_timeout=POOL_TIMEOUT_S)
-        if self._sqlite:
-            _prepare_sqlite(self._engine)
+        self._asking = threading.Lock()
+        self._problem = ""
+        self._closed = False
+        self._engine = open_engine(self._url, wait_s)
+        reading = self._engine
+        if self._engine.dialect.name == "postgresql":
+            reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._write = sessionmaker(self._engine.execution_options(tirta_write=True), expire_on_commit=False)
-        self._read = sessionmaker(self._engine, expire_on_commit=False, autoflush=False)
+        self._read = sessionmaker(reading, expire_on_commit=False, autoflush=False)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -67,32 +68,85 @@ class Database:
         Raises
         ------
         DatabaseUnavailable
-            The database is locked, full or gone; nothing of the session was kept.
+            The database is locked, full or gone. Nothing of the session was kept; only where it went while committing can
+            it have been kept all the same, and whoever asks again must find that (an act by its key, a thing by its name).
+        Invalid
+            A value cannot be stored.
         """
-        with self._writer, _named_errors(), self._write.begin() as session:
+        with self._named_errors(), self._turn(), self._write.begin() as session:
             yield session
 
     @contextmanager
     def reader(self) -> Iterator[Session]:
         """Give a session that only reads: it sees one state throughout and waits for no writer."""
-        with _named_errors(), self._read() as session:
+        self._check_open()
+        with self._named_errors(), self._read() as session:
             try:
                 yield session
             finally:
                 session.rollback()
 
+    def ask(self) -> str:
+        """Ask the database something small, and return why it does not answer; empty where it does.
+
+        Only one asks at a time; who comes meanwhile is told what was found last.
+        """
+        if self._asking.acquire(blocking=False):
+            try:
+                with self.reader() as session:
+                    session.execute(text("SELECT 1"))
+            except (DatabaseUnavailable, DatabaseMismatch) as exc:
+                self._problem = str(exc)
+            else:
+                self._problem = ""
+            finally:
+                self._asking.release()
+        return self._problem
+
     def migrate(self) -> None:
         """Bring the tables to the newest form; does nothing when they have it."""
-        with _named_errors(), self._engine.execution_options(tirta_write=True).begin() as connection:
+        with self._named_errors(), self._engine.execution_options(tirta_write=True).begin() as connection:
+            check_server(connection)
             revision = _revision(connection)
             if revision == NEWEST_REVISION:
                 return
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL statement_timeout = 0"))  # a large table takes its time, once
             _upgrade(connection, revision)
         log.info("control database brought to form %s", NEWEST_REVISION, extra={"action": "database_migrated"})
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, after the write that is under way; from then on nothing is read or written."""
+        waited = self._writer.acquire(timeout=self._wait_s)
+        self._closed = True
         self._engine.dispose()
+        if waited:
+            self._writer.release()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for this process's other writers, so that one connection and not each of them waits at the database."""
+        if not self._writer.acquire(timeout=self._wait_s):
+            raise DatabaseUnavailable(f"the control database is busy: another write has not ended within {self._wait_s:g} s")
+        try:
+            self._check_open()
+            yield
+        finally:
+            self._writer.release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DatabaseUnavailable("the control database is closed: Tirta is ending")
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as exc:
+            named = _named(exc, shown(self._url))
+            if named is None:
+                raise
+            raise named from exc
 
 
 def open_database(url: str) -> Database:
@@ -132,42 +186,28 @@ def in_parts(keys: Iterable[str]) -> Iterator[list[str]]:
         yield part
 
 
-def _prepare_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        # Transactions are begun below; the driver's own beginning is late and knows no IMMEDIATE.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout = {BUSY_TIMEOUT_MS}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        # A reader that turns writer halfway may find its view overtaken and fail: writers say so at the start.
-        write = connection.get_execution_options().get("tirta_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def _named(exc: SQLAlchemyError, where: str) -> Exception | None:
+    """Return what a failure means here; None where it is a fault of ours."""
+    if isinstance(exc, NoConnection):
+        return DatabaseUnavailable("the control database is busy: all its connections are in use")
+    if not isinstance(exc, DBAPIError):
+        return None
+    # The driver's own words: the statement and its values, which the wrapper adds, are nobody's business.
+    said = " ".join(str(exc.orig).split())[:DETAIL_MAX]
+    if isinstance(exc, DataError):
+        return Invalid("value", f"it cannot be stored: {said}")
+    if isinstance(exc, OperationalError) or exc.connection_invalidated or _is_read_only(exc):
+        return DatabaseUnavailable(f"the control database {where} did not answer: {said}")
+    if isinstance(exc, DatabaseError) and "not a database" in said:
+        return DatabaseMismatch(f"the control database cannot be read: {said}")
+    if getattr(exc.orig, "sqlstate", None) == "42501":
+        return DatabaseMismatch(f"the control database {where} gives too few rights: {said}")
+    return None
 
 
-@contextmanager
-def _named_errors() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as exc:
-        raise DatabaseUnavailable(f"the control database did not answer: {exc.orig}") from exc
-    except DatabaseError as exc:
-        if "not a database" in str(exc.orig):
-            raise DatabaseMismatch(f"the control database cannot be read: {exc.orig}") from exc
-        raise
-    except DBAPIError as exc:
-        if exc.connection_invalidated:
-            raise DatabaseUnavailable(f"the control database did not answer: {exc.orig}") from exc
-        raise
+def _is_read_only(exc: DBAPIError) -> bool:
+    # A standby that has not taken over yet.
+    return getattr(exc.orig, "sqlstate", None) == "25006"
 
 
 def _revision(connection: Connection) -> str | None:

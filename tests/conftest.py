@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of all tests: an example of a property may take its time on a busy machine."""
+"""Of all tests: the one PostgreSQL of a session; an example of a property may take its time on a busy machine."""
 
 from __future__ import annotations
 
 from hypothesis import settings
+
+from tests.servers.postgres import empty_database, postgres_server
+
+__all__ = ["empty_database", "postgres_server"]
 
 settings.register_profile("tirta", deadline=None)
 settings.load_profile("tirta")

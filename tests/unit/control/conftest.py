@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A control database with the pilot in it: one bed, one pond."""
+"""A control database, of each sort, with the pilot in it: one bed, one pond."""
 
 from __future__ import annotations
 
@@ -11,13 +11,33 @@ import pytest
 from control import registry
 from control.database import Database, open_database
 from control.records import ZoneParameters, ZoneSpec
+from tests.servers.postgres import Postgres
+from tests.servers.sqlite import fresh_sqlite
 
 START_MS = 1_795_305_600_000  # 2026-11-22T00:00:00Z, 08:00 in Makassar
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def sort(request: pytest.FixtureRequest) -> str:
+    """Return which sort of database a test is run on: each is run on both."""
+    found: str = request.param
+    return found
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/control.db"
+def url(sort: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of a control database of the newest form, with nothing in it."""
+    if sort == "sqlite":
+        return fresh_sqlite(tmp_path)
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return server.cleaned_database()
+
+
+@pytest.fixture
+def new_url(sort: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of a control database that has yet to get its tables."""
+    address: str = f"sqlite:///{tmp_path}/new.db" if sort == "sqlite" else request.getfixturevalue("empty_database")
+    return address
 
 
 @pytest.fixture

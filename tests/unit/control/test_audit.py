@@ -22,10 +22,13 @@ def fill(database: Database, count: int) -> None:
 
 
 def unlocked(database: Database, statement: str) -> None:
-    """Do what only somebody with the file itself can do."""
+    """Do what only somebody with the file itself, or the server's administrator, can do."""
     with database.session() as session:
-        for name in ("audit_no_update", "audit_no_delete"):
-            session.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("SET LOCAL session_replication_role = replica"))
+        else:
+            for name in ("audit_no_update", "audit_no_delete"):
+                session.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
         session.execute(text(statement))
 
 

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from control import schedules
 from control.controller import Controller
@@ -63,22 +62,17 @@ async def test_run_ticks_at_each_whole_minute_and_sends_between(pilot: Database)
         await running
 
 
-async def test_run_goes_on_after_the_database_was_locked(
-    pilot: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("control.database.BUSY_TIMEOUT_MS", 10)
-    impatient = Database(f"sqlite:///{tmp_path}/control.db")
+async def test_run_goes_on_after_the_database_was_locked(pilot: Database, url: str) -> None:
+    impatient = Database(url, wait_s=0.05)
     clock, listener = MinuteClock(FIVE), Listener()
     controller = Controller(impatient, FixedLatest(clock), listener.send, clock, listener)
-    blocker = sqlite3.connect(tmp_path / "control.db", isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    running = asyncio.create_task(controller.run())
-    await clock.waits.get()
-    assert (controller.counters.ticks, controller.counters.ticks_failed) == (0, 1)
-    with pytest.raises(DatabaseUnavailable, match="locked"):
-        await controller.on_message("tirta/v1/pilot/garden/status", b'{"online": true}')
-    blocker.execute("ROLLBACK")
-    blocker.close()
+    with pilot.session() as blocker:
+        blocker.execute(text("SELECT 1"))
+        running = asyncio.create_task(controller.run())
+        await clock.waits.get()
+        assert (controller.counters.ticks, controller.counters.ticks_failed) == (0, 1)
+        with pytest.raises(DatabaseUnavailable, match="lock"):
+            await controller.on_message("tirta/v1/pilot/garden/status", b'{"online": true}')
     await clock.advance(60)
     await clock.waits.get()
     assert (controller.counters.ticks, controller.counters.ticks_failed) == (1, 1)
