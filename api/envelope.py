@@ -17,19 +17,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.languages import Language, asked_language, told_in
 from api.problems import MEDIA_TYPE, problem_response
 
-__all__ = ["BODY_MAX", "HEADERS", "BodyLimit", "Envelope"]
+__all__ = ["BODY_MAX", "HEADERS", "HSTS", "BodyLimit", "Envelope"]
 
 BODY_MAX: Final = 1 << 20  # bytes of a request's body
 
 HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "interest-cohort=()",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+
+# Over TLS only (RFC 6797, section 7.2). Half a year; not for names below this one, which need not be ours.
+HSTS: Final = ("strict-transport-security", "max-age=15768000")
 
 _TOO_LARGE: Final = f"The body is larger than {BODY_MAX} bytes; send less."
 
@@ -53,7 +57,10 @@ class Envelope:
             nonlocal started, held
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if scope["scheme"] == "https":
+                    headers[HSTS[0]] = HSTS[1]
                 if Headers(raw=message["headers"]).get("content-type") == MEDIA_TYPE:
                     held = message
                     return

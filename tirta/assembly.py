@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from api.services import HealthCheck, Services
 from control.controller import Controller, ControllerConfig
@@ -48,6 +49,9 @@ from tirta.settings import Settings
 from tirta.stores import open_stores, restore_latest
 
 __all__ = ["House", "UpOptions", "assemble"]
+
+if TYPE_CHECKING:
+    from tirta.certificates import Certificates
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +92,11 @@ class _Ground:
 
 @asynccontextmanager
 async def assemble(
-    settings: Settings, options: UpOptions, folder: DataFolder, stopping: Callable[[], bool]
+    settings: Settings,
+    options: UpOptions,
+    folder: DataFolder,
+    stopping: Callable[[], bool],
+    certificates: Certificates | None = None,
 ) -> AsyncIterator[House]:
     """Open every part; on leaving, drain and close them.
 
@@ -100,7 +108,7 @@ async def assemble(
     async with AsyncExitStack() as stack:
         ground = await _lay_ground(settings, options, folder, stack)
         users = known_devices(ground.database, ground.catalogue, ground.devices)
-        admission = await stack.enter_async_context(open_broker(settings, folder, users))
+        admission = await stack.enter_async_context(open_broker(settings, folder, users, certificates))
         demo = None
         if options.demo:
             demo = DemoDevices(folder)
@@ -240,6 +248,8 @@ def _health(admission: Admission, control_link: Link, ingest: Ingest) -> Callabl
             problems["broker"] = admission.state
         elif not control_link.connected:
             problems.setdefault("broker", control_link.state)
+        if admission.certificates is not None and admission.certificates.trouble:
+            problems["certificate"] = admission.certificates.trouble
         names = ["broker", "journal", *(f"store {writer.name}" for writer in ingest.writers)]
         names += sorted(problems.keys() - set(names))  # such as the quarantine, or the checkpoint, whose volume fails
         # Without its journal nothing is acknowledged: that alone is worth a restart or a look at the disk.

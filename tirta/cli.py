@@ -15,6 +15,7 @@ import typer
 from tirta import __version__
 from tirta.cli_alarms import app as alarms_app
 from tirta.cli_audit import app as audit_app
+from tirta.cli_ca import app as ca_app
 from tirta.cli_devices import app as devices_app
 from tirta.cli_people import app as people_app
 from tirta.cli_quarantine import app as quarantine_app
@@ -40,6 +41,7 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(tokens_app, name="token")
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(audit_app, name="audit")
+app.add_typer(ca_app, name="ca")
 
 
 @app.command()
@@ -49,12 +51,19 @@ def up(
     data: DATA = None,
     http: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where HTTP answers; port 0 takes a free one.")] = None,
     mqtt: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where Tirta's own broker listens.")] = None,
+    https: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where HTTP answers with TLS, for the network; see `tirta init --tls`."),
+    ] = None,
+    mqtts: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where Tirta's own broker listens with TLS, for boards.")
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write {http, mqtt, token} here once everything answers (mode 0600).")
     ] = None,
     behind_proxy: Annotated[
         bool,
-        typer.Option("--behind-proxy", help="Allow addresses beyond loopback: a private network or proxy is before them."),
+        typer.Option("--behind-proxy", help="Allow --http an address beyond loopback: a proxy with TLS is before it."),
     ] = False,
     config: CONFIG = None,
 ) -> None:
@@ -68,7 +77,9 @@ def up(
     from tirta.live import TerminalAnnouncer
     from tirta.service import run_service
 
-    settings = load_settings(config, data=data, http=http, mqtt=mqtt, behind_proxy=behind_proxy or None)
+    settings = load_settings(
+        config, data=data, http=http, mqtt=mqtt, https=https, mqtts=mqtts, behind_proxy=behind_proxy or None
+    )
     _log(settings.log_level)
     ready_file = ready_file.resolve() if ready_file else None
     uvloop.run(run_service(settings, UpOptions(demo, speed), TerminalAnnouncer(sys.stdout), ready_file))
@@ -84,26 +95,43 @@ def init(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where that mosquitto is to listen; goes with --broker.")
     ] = "127.0.0.1:1883",
+    listen_tls: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where it is to listen with TLS, after --tls; goes with --broker.")
+    ] = None,
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="Allow it an address beyond loopback: a private network is before it.")
+        bool, typer.Option("--behind-proxy", help="Allow --listen an address beyond loopback: a private network is before it.")
     ] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Make instead a private authority and a certificate, or judge the one that is given.")
+    ] = False,
+    data: DATA = None,
+    config: CONFIG = None,
 ) -> None:
     """Write the secrets that docker-compose.yml needs into an .env file (mode 0600).
 
-    With --broker: write what a mosquitto that is not started by Tirta needs for its start.
+    With --tls: make what https and mqtts need, in the data folder. With --broker: write what a mosquitto that is not started
+    by Tirta needs for its start. With both: first the one, then the other.
     """
-    from tirta.initialise import write_broker, write_env
-    from tirta.web import require_safe
+    from tirta.initialise import write_broker, write_env, write_tls
 
-    if broker is None:
+    settings = load_settings(config, data=data)
+    if tls:
+        print(write_tls(settings))
+    if broker is not None:
+        places = {"--listen": listen} | ({} if listen_tls is None else {"--listen-tls": listen_tls})
+        print(write_broker(settings, broker, *_places(places), behind_proxy=behind_proxy))
+    elif not tls:
         print(write_env(env))
-        return
-    try:
-        host, port = split_host_port(listen)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--listen") from exc
-    require_safe("mosquitto", host, behind_proxy=behind_proxy)
-    print(write_broker(broker, host, port))
+
+
+def _places(options: dict[str, str]) -> list[tuple[str, int]]:
+    places = []
+    for option, text in options.items():
+        try:
+            places.append(split_host_port(text))
+        except ValueError as exc:
+            raise typer.BadParameter(str(exc), param_hint=option) from exc
+    return places
 
 
 @app.command()

@@ -38,6 +38,8 @@ class TerminalAnnouncer:
         """Say where everything answers; times are shown in `zone`, or in the machine's own."""
         self._zone = zone
         lines = ["", f"  Tirta is ready.   HTTP {ready.http}   MQTT {ready.mqtt}", f"  Data              {folder}"]
+        if network := [f"{what} {url}" for what, url in (("HTTPS", ready.https), ("MQTTS", ready.mqtts)) if url]:
+            lines.insert(2, f"  Network           {'   '.join(network)}")
         if ready.operator_token:
             lines += [f"  Operator's token  {ready.operator_token}", "                    (shown this once; keep it)"]
         else:

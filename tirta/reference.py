@@ -15,7 +15,7 @@ import json
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel, SecretStr
@@ -59,7 +59,7 @@ those above.
 
 _ABOUT_SETTINGS: Final = """\
 Read once, at the start. The command line wins over the environment, the environment over the file named by `--config`.
-In the file, a setting of `broker`, `influx`, `oidc` or `retention` stands in a table of that name. A value that cannot
+In the file, a setting of `broker`, `influx`, `oidc`, `retention` or `tls` stands in a table of that name. A value that cannot
 be taken, and a name in the file that is not known, stop the start with a message that names them; a variable that is not
 known is passed over."""
 
@@ -108,7 +108,7 @@ def _quantities(catalogue: Catalogue) -> Iterator[str]:
         kinds = ", ".join(f"`{kind.name}`" for kind in catalogue.kinds.values() if quantity in kind.quantities)
         names = f"{quantity.names['en']} | {quantity.names['id']}"
         yield f"| `{quantity.name}` | {quantity.unit} | {limits} | {sort} | {names} | {kinds} |"
-    yield from ("", "## Kinds", "", "| kind | actions |", "|---|---|")
+    yield from ("", "## Kinds", "", "| kind | actions | an alarm after no word for |", "|---|---|---|")
     for kind in catalogue.kinds.values():
         yield f"| `{kind.name}` | {', '.join((*kind.actions, 'ping'))} | {kind.silent_s / 60:g} min |"
     yield _OWN_KINDS
@@ -136,6 +136,7 @@ def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tupl
 
 def _type(field: FieldInfo) -> str:
     bounds = [f"at least {low}" for item in field.metadata if (low := getattr(item, "ge", None)) is not None]
+    bounds += [f"at most {high}" for item in field.metadata if (high := getattr(item, "le", None)) is not None]
     return ", ".join([_type_words(field.annotation), *bounds])
 
 
@@ -143,6 +144,8 @@ def _type_words(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return " or ".join(_type_words(part) for part in arguments if part is not types.NoneType)
+    if origin is Annotated:
+        return _type_words(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in arguments)
     if origin is tuple:

@@ -13,8 +13,8 @@ import json
 import logging
 import os
 import signal
-import socket
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -30,8 +30,9 @@ from ingest.feed import LiveFeed
 from tirta.assembly import House, UpOptions, assemble
 from tirta.errors import NotPossible
 from tirta.folder import DataFolder
+from tirta.secure import open_certificates, require_safe_listeners
 from tirta.settings import Settings, split_host_port
-from tirta.web import listen, make_server, require_safe
+from tirta.web import Door, listen
 
 __all__ = ["Announcer", "Ready", "run_service"]
 
@@ -39,7 +40,6 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0  # between attempts at a control database that does not take [s]
 _READY_TOKEN = "ready-file"  # noqa: S105 - the token's name
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how a listener on any address is reached from here
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ class Ready:
 
     Attributes
     ----------
+    http, mqtt : str
+        On this machine.
+    https, mqtts : str or None
+        For the network, where they are.
     token : str
         Of the ready file: new at every start, with an operator's rights.
     operator_token : str or None
@@ -58,6 +62,13 @@ class Ready:
     mqtt: str
     token: str = field(repr=False)
     operator_token: str | None = field(default=None, repr=False)
+    https: str | None = None
+    mqtts: str | None = None
+
+    def as_file(self) -> str:
+        """Return what the ready file says."""
+        said = {"http": self.http, "mqtt": self.mqtt, "https": self.https, "mqtts": self.mqtts, "token": self.token}
+        return json.dumps({name: value for name, value in said.items() if value is not None}) + "\n"
 
 
 class Announcer(Protocol):
@@ -80,36 +91,39 @@ async def run_service(settings: Settings, options: UpOptions, announcer: Announc
 
     Raises
     ------
-    FolderInUse, NotPossible
+    FolderInUse, NotPossible, CertificateUnfit
         It cannot start here; and what `assemble` raises.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    host, port = split_host_port(settings.http)
-    require_safe("HTTP", host, behind_proxy=settings.behind_proxy)
-    if settings.broker.url is None:
-        require_safe("MQTT", split_host_port(settings.mqtt)[0], behind_proxy=settings.behind_proxy)
+    require_safe_listeners(settings)
     if ready_file is not None and not os.access(ready_file.parent, os.W_OK):
         raise NotPossible(f"the ready file cannot be written into {ready_file.parent}; name another with --ready-file")
     folder = DataFolder(settings.data)
-    with folder.locked(), closing(listen(host, port)) as listener:
-        async with assemble(settings, options, folder, stop.is_set) as house:
-            await _serve(house, listener, folder, announcer, ready_file, stop)
+    with folder.locked(), ExitStack() as stack:
+        certificates = open_certificates(settings, folder)
+        plain = stack.enter_context(closing(listen(*split_host_port(settings.http))))
+        secure = None
+        if settings.https is not None:
+            secure = stack.enter_context(closing(listen(*split_host_port(settings.https), "--https")))
+        async with assemble(settings, options, folder, stop.is_set, certificates) as house:
+            app, proxies = create_app(house.services), settings.trusted_proxies
+            doors = [Door(app, plain, proxies=proxies)]
+            if secure is not None and certificates is not None:
+                doors.append(Door(app, secure, proxies=proxies, tls=certificates.context, name=certificates.used.names[0]))
+            await _serve(house, doors, folder, announcer, ready_file, stop)
 
 
 async def _serve(
     house: House,
-    listener: socket.socket,
+    doors: Sequence[Door],
     folder: DataFolder,
     announcer: Announcer,
     ready_file: Path | None,
     stop: asyncio.Event,
 ) -> None:
     """Answer over HTTP, say that all is ready, and stay until told to stop."""
-    host, port = listener.getsockname()[:2]
-    host = _ANY_ADDRESS.get(host, host)
-    server = make_server(create_app(house.services))
     files = [folder.file("ready.json")] + ([ready_file] if ready_file else [])
     async with asyncio.TaskGroup() as group:
         endless = [
@@ -119,29 +133,34 @@ async def _serve(
         ]
         if house.demo is not None:
             endless.append(group.create_task(house.demo.watch(), name="demo watch"))
-        serving = group.create_task(server.serve(sockets=[listener]), name="http")
+        if house.admission.certificates is not None:
+            watching = house.admission.certificates.watch(house.admission.take_certificates)
+            endless.append(group.create_task(watching, name="certificates"))
+        serving = [group.create_task(door.serve(), name=door.url) for door in doors]
         try:
-            await server.ready.wait()
+            for door in doors:
+                await door.ready.wait()
             # What is here now stays: the collector need not look through it again at every full pass.
             gc.collect()
             gc.freeze()
-            ready = _make_tokens(house, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            ready = _make_tokens(house, *(door.url for door in doors))
             announcer.show_ready(ready, folder.path, house.services.clock, _first_zone(house))
             # Last: whoever waits for the file finds everything said and answering.
             for path in files:
-                write_private(path, json.dumps({"http": ready.http, "mqtt": ready.mqtt, "token": ready.token}) + "\n")
+                write_private(path, ready.as_file())
             await stop.wait()
         finally:
             gc.unfreeze()
             stop.set()
             for path in files:
                 path.unlink(missing_ok=True)
-            server.should_exit = True
+            for door in doors:
+                door.close()
             for task in endless:
                 task.cancel()
         if house.demo is not None:
             await house.demo.stop()
-        await serving
+        await asyncio.gather(*serving)
 
 
 async def _hear(link: Link, house: House) -> None:
@@ -162,7 +181,7 @@ async def _hear(link: Link, house: House) -> None:
         link.acknowledge(burst)
 
 
-def _make_tokens(house: House, http: str) -> Ready:
+def _make_tokens(house: House, http: str, https: str | None = None) -> Ready:
     now_ms = house.services.clock.now_ms()
     operator = None
     with house.services.database.session() as session:
@@ -171,7 +190,7 @@ def _make_tokens(house: House, http: str) -> Ready:
         with suppress(NotFound):
             tokens.revoke(session, _READY_TOKEN, now_ms=now_ms)
         token, _ = tokens.create(session, _READY_TOKEN, tokens.EVERYTHING, now_ms=now_ms)
-    return Ready(http, house.admission.url, token, operator)
+    return Ready(http, house.admission.url, token, operator, https, house.admission.secure_url)
 
 
 def _first_zone(house: House) -> ZoneInfo | None:

@@ -6,6 +6,7 @@ The environment wins over the file, the command line over both. `docs/settings.m
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ __all__ = [
     "OidcSettings",
     "RetentionSettings",
     "Settings",
+    "TlsSettings",
     "load_settings",
     "split_host_port",
 ]
@@ -48,7 +50,13 @@ def _checked_host_port(text: str) -> str:
     return text
 
 
+def _checked_network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
 HostPort = Annotated[str, BeforeValidator(_checked_host_port)]
+Network = Annotated[str, BeforeValidator(_checked_network)]
 
 
 class BrokerSettings(BaseModel, extra="forbid"):
@@ -99,6 +107,27 @@ class OidcSettings(BaseModel, extra="forbid"):
     claim: str = Field(default="email", description="What of its tokens is the login of a person; an email must be verified.")
 
 
+class TlsSettings(BaseModel, extra="forbid"):
+    """The certificate of https and mqtts; without `certificate` Tirta makes one by its own authority (`tirta init --tls`)."""
+
+    certificate: Path | None = Field(
+        default=None,
+        description="Certificate chain (PEM) that somebody else made, the server's first; a new one is taken by itself.",
+    )
+    key: Path | None = Field(default=None, description="Its private key (PEM, no passphrase); unset: in the same file.")
+    names: tuple[str, ...] = Field(
+        default=(),
+        description="Names and addresses that Tirta's own certificate stands for; unset: this machine's name and "
+        "IPv4 addresses, followed when they change.",
+    )
+    days: int = Field(
+        default=90,
+        ge=1,
+        le=398,
+        description="Life of Tirta's own certificate; after two thirds another takes its place. [days]",
+    )
+
+
 class Settings(BaseSettings):
     """All settings of one installation."""
 
@@ -110,8 +139,21 @@ class Settings(BaseSettings):
     )
     http: HostPort = Field(default="127.0.0.1:8080", description="HOST:PORT of the HTTP API; port 0 takes a free one.")
     mqtt: HostPort = Field(default="127.0.0.1:1883", description="HOST:PORT of Tirta's own broker; port 0 takes a free one.")
+    https: HostPort | None = Field(
+        default=None, description="HOST:PORT of the HTTP API with TLS, for the network (docs/tls.md)."
+    )
+    mqtts: HostPort | None = Field(
+        default=None, description="HOST:PORT of Tirta's own broker with TLS, for boards on the network."
+    )
+    mqtts_certificates: HostPort | None = Field(
+        default=None, description="HOST:PORT of the same, for devices that show a certificate in place of a password."
+    )
     behind_proxy: bool = Field(
-        default=False, description="Listen beyond loopback without TLS: a private network or a proxy with TLS stands before it."
+        default=False, description="Let `http` listen beyond loopback without TLS: a proxy with TLS stands before it."
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(),
+        description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed; nobody else's are.",
     )
     catalogue: Path | None = Field(default=None, description="TOML file with quantities and kinds of your own.")
     database: str | None = Field(default=None, description="Address of the control database; unset: SQLite in the data folder.")
@@ -129,6 +171,7 @@ class Settings(BaseSettings):
     influx: InfluxSettings = Field(default_factory=InfluxSettings)
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    tls: TlsSettings = Field(default_factory=TlsSettings)
 
     @property
     def store_names(self) -> tuple[StoreName, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import threading
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,16 +25,16 @@ from gateway.broker_config import BrokerCertificates
 from gateway.errors import GatewayError
 from gateway.processes import write_private
 from tirta.certificates.authority import Authority
-from tirta.certificates.devices import DeviceCertificates
+from tirta.certificates.devices import DeviceCertificates, Given
 from tirta.certificates.names import machine_names
 from tirta.certificates.server import ServerCertificate, read_given, read_server
 from tirta.errors import CertificateUnfit
 
-__all__ = ["CertificateConfig", "Certificates"]
+__all__ = ["CertificateConfig", "Certificates", "utc_now"]
 
 logger = logging.getLogger(__name__)
 
-_LOOK_S: Final = 10.0  # between two looks at the files, the time and this machine's addresses [s]
+_LOOK_S: Final = 5.0  # between two looks at the files, the time and this machine's addresses [s]
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all sound
 
 
@@ -60,7 +61,8 @@ class CertificateConfig:
     days: int = 90
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
+    """Return the wall's time."""
     return datetime.now(UTC)
 
 
@@ -80,7 +82,7 @@ class Certificates:
     def __init__(
         self,
         config: CertificateConfig,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = utc_now,
         find_names: Callable[[], tuple[str, ...]] = machine_names,
     ) -> None:
         self.config = config
@@ -90,10 +92,11 @@ class Certificates:
         self._find_names = find_names
         self._context: ssl.SSLContext | None = None
         self._used: ServerCertificate | None = None
+        self._changing = threading.Lock()  # of what devices were given: one change after the other
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What an own certificate has to stand for now."""
+        """What an own certificate should stand for now."""
         return self.config.names or self._find_names()
 
     @property
@@ -192,7 +195,7 @@ class Certificates:
             return "there is none"
         if not there.is_signed_by(authority.certificate):
             return "the authority is another"
-        if missing := there.missing(self.names):
+        if missing := there.missing(self._names_for(authority)):
             return f"it does not stand for {', '.join(missing)}"
         if self._now() >= there.renew_from():
             return f"it ends at {there.ends.isoformat()}"
@@ -218,11 +221,27 @@ class Certificates:
             devices = self.devices
         except CertificateUnfit:
             return False
-        return devices.settle(usernames, self._now())
+        with self._changing:
+            return devices.settle(usernames, self._now())
+
+    def given_to_devices(self) -> list[Given]:
+        """Return what devices were given and has not ended; none where there is no authority."""
+        try:
+            devices = self.devices
+        except CertificateUnfit:
+            return []
+        return devices.given()
+
+    def revoke_device(self, username: str) -> bool:
+        """Revoke what a device was given; tell whether the broker has to be told."""
+        with self._changing:
+            holders = {one.username for one in self.given_to_devices()}
+            return username in holders and self.devices.settle(holders - {username}, self._now())
 
     def sign_device(self, username: str, request: str) -> str:
         """Give a device a certificate; see `DeviceCertificates.sign`."""
-        return self.devices.sign(username, request, self._now())
+        with self._changing:
+            return self.devices.sign(username, request, self._now())
 
     def _refresh(self) -> None:
         """Have the file hold what should be in use."""
@@ -241,7 +260,16 @@ class Certificates:
 
     def _sign(self, authority: Authority | None = None) -> None:
         authority = authority or Authority(self.config.folder)
-        self._write(authority.sign_server(self.names, self._now(), timedelta(days=self.config.days)))
+        names = self._names_for(authority)
+        self._write(authority.sign_server(names, self._now(), timedelta(days=self.config.days)))
+
+    def _names_for(self, authority: Authority) -> tuple[str, ...]:
+        """Return the names to be signed for: an address found on the machine that is outside must not stop a renewal."""
+        if self.config.names:
+            return self.config.names
+        found = self._find_names()
+        outside = authority.outside(found)
+        return tuple(name for name in found if name not in outside)
 
     def _write(self, pem: str) -> None:
         self.config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.access import OPEN_PATHS, SIGN_IN_PATHS
-from api.envelope import BODY_MAX, HEADERS
+from api.envelope import BODY_MAX, HEADERS, HSTS
 from api.openapi import describe
 from control import tokens
 from tests.unit.api.house import SITE, START_MS, House
@@ -127,7 +127,15 @@ async def test_every_answer_bears_the_security_headers(house: House, path: str) 
         async with house.client(rights) as client:
             answer = await client.get(path)
         assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+        assert HSTS[0] not in answer.headers
         assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_every_answer_over_tls_has_browsers_stay_with_it(house: House) -> None:
+    async with house.client(None) as client:
+        for path in ("/healthz", "/api/v1/sites"):
+            answer = await client.get(f"https://tirta{path}")
+            assert answer.headers[HSTS[0]] == HSTS[1]
 
 
 async def test_an_unexpected_error_shows_nothing_of_the_inside(

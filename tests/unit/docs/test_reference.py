@@ -9,7 +9,7 @@ import pytest
 
 from gateway import load_catalogue
 from tirta.reference import pages, write_pages
-from tirta.settings import BrokerSettings, InfluxSettings, OidcSettings, RetentionSettings, Settings
+from tirta.settings import BrokerSettings, InfluxSettings, OidcSettings, RetentionSettings, Settings, TlsSettings
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -27,7 +27,13 @@ def test_write_pages_into_a_folder_writes_each_of_them(tmp_path: Path) -> None:
 
 def test_pages_about_settings_have_every_setting_with_a_meaning() -> None:
     rows = [line for line in pages()["settings.md"].splitlines() if line.startswith("| `TIRTA_")]
-    groups = {"broker": BrokerSettings, "influx": InfluxSettings, "oidc": OidcSettings, "retention": RetentionSettings}
+    groups = {
+        "broker": BrokerSettings,
+        "influx": InfluxSettings,
+        "oidc": OidcSettings,
+        "retention": RetentionSettings,
+        "tls": TlsSettings,
+    }
     fields = len(Settings.model_fields) - len(groups) + sum(len(group.model_fields) for group in groups.values())
 
     assert len(rows) == fields

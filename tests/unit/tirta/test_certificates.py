@@ -136,6 +136,23 @@ def test_look_after_a_change_of_address_renews_it(tmp_path: Path, authority: Aut
     assert "192.168.1.77" in certificates.used.names
 
 
+def test_look_with_a_found_address_outside_the_authority_renews_for_the_others(
+    tmp_path: Path, authority: Authority, wall: Wall
+) -> None:
+    certificates = Certificates(CertificateConfig(tmp_path), wall, lambda: ("tirta.lan", "8.8.8.8"))
+    certificates.open()
+    wall.now = NOW + 60 * DAY
+
+    assert certificates.look()
+    assert "tirta.lan" in certificates.used.names
+    assert "8.8.8.8" not in certificates.used.names
+
+
+def test_open_with_a_configured_name_outside_the_authority_is_refused(tmp_path: Path, authority: Authority) -> None:
+    with pytest.raises(CertificateUnfit, match="may not sign for"):
+        Certificates(CertificateConfig(tmp_path, names=("example.org",))).open()
+
+
 def test_look_where_it_cannot_be_renewed_keeps_it_and_says_why(kept: Certificates, authority: Authority, wall: Wall) -> None:
     key = authority.key_file.read_text()
     before = kept.used.pem

@@ -7,13 +7,16 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from typer.testing import CliRunner
 
 from gateway.broker_config import BrokerFiles
 from gateway.credentials import PROBE
+from tests.servers.certificates import Signer, write_pair
 from tirta.cli import app
-from tirta.errors import NotPossible
-from tirta.initialise import write_broker, write_env
+from tirta.errors import CertificateUnfit, NotPossible
+from tirta.initialise import write_broker, write_env, write_tls
+from tirta.settings import load_settings
 
 SECRETS = ("INFLUX_ADMIN_PASSWORD", "INFLUX_TOKEN", "GRAFANA_ADMIN_PASSWORD")
 
@@ -64,7 +67,7 @@ def test_write_env_where_a_file_is_in_the_way_says_so(tmp_path: Path) -> None:
 def test_write_broker_in_an_empty_folder_lets_nobody_in_and_names_its_own_files(tmp_path: Path) -> None:
     files = BrokerFiles(tmp_path / "broker")
 
-    write_broker(files.folder, "127.0.0.1", 1884)
+    write_broker(load_settings(), files.folder, ("127.0.0.1", 1884))
 
     configuration = files.configuration.read_text()
     assert "listener 1884 127.0.0.1\n" in configuration
@@ -80,10 +83,10 @@ def test_write_broker_in_an_empty_folder_lets_nobody_in_and_names_its_own_files(
 
 def test_write_broker_where_users_are_keeps_them_and_renews_the_configuration(tmp_path: Path) -> None:
     files = BrokerFiles(tmp_path / "broker")
-    write_broker(files.folder, "127.0.0.1", 1884)
+    write_broker(load_settings(), files.folder, ("127.0.0.1", 1884))
     files.passwords.write_text("tirta-ingest:$7$hash\n")
 
-    write_broker(files.folder, "127.0.0.1", 1885)
+    write_broker(load_settings(), files.folder, ("127.0.0.1", 1885))
 
     assert files.passwords.read_text() == "tirta-ingest:$7$hash\n"
     assert "listener 1885 127.0.0.1\n" in files.configuration.read_text()
@@ -93,7 +96,7 @@ def test_write_broker_where_a_file_is_in_the_way_says_so(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
 
     with pytest.raises(NotPossible, match="cannot write the broker's files"):
-        write_broker(tmp_path / "file", "127.0.0.1", 1884)
+        write_broker(load_settings(), tmp_path / "file", ("127.0.0.1", 1884))
 
 
 def test_init_with_broker_writes_the_folder_and_no_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,3 +125,66 @@ def test_init_with_a_bad_listen_address_is_refused_as_wrongly_called(tmp_path: P
 
     assert answer.exit_code == 2
     assert "--listen" in answer.output
+
+
+def test_write_broker_with_tls_writes_its_certificate_beside_its_configuration(tmp_path: Path) -> None:
+    settings = load_settings(data=tmp_path / "data")
+    write_tls(settings)
+    files = BrokerFiles(tmp_path / "broker")
+
+    write_broker(settings, files.folder, ("0.0.0.0", 1883), ("0.0.0.0", 8883), behind_proxy=True)
+
+    assert f"listener 8883 0.0.0.0\nmax_connections 20000\nuse_username_as_clientid true\ncertfile {files.certificate}" in (
+        files.configuration.read_text()
+    )
+    assert files.certificate.read_text() == (tmp_path / "data/tls/server.pem").read_text()
+
+
+def test_write_broker_with_tls_before_there_is_an_authority_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(CertificateUnfit, match="tirta init --tls"):
+        write_broker(load_settings(data=tmp_path / "data"), tmp_path / "b", ("127.0.0.1", 1883), ("0.0.0.0", 8883))
+
+
+def test_write_tls_twice_keeps_the_authority_and_the_certificate(tmp_path: Path) -> None:
+    told = write_tls(load_settings(data=tmp_path))
+    before = {path.name: path.read_text() for path in (tmp_path / "tls").iterdir()}
+
+    write_tls(load_settings(data=tmp_path))
+
+    assert "tirta up --https" in told
+    assert set(before) == {"ca.pem", "ca.key", "server.pem"}
+    assert {path.name: path.read_text() for path in (tmp_path / "tls").iterdir()} == before
+    assert {_mode(tmp_path / "tls" / name) for name in before} == {0o600}
+    assert _mode(tmp_path / "tls") == 0o700
+
+
+def test_write_tls_with_a_given_certificate_judges_it_and_makes_no_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = write_pair(tmp_path, Signer.root().server((x509.DNSName("tirta.example"),)))
+    monkeypatch.setenv("TIRTA_TLS_CERTIFICATE", str(certificate))
+    with pytest.raises(CertificateUnfit, match="no private key"):
+        write_tls(load_settings(data=tmp_path / "data"))
+    monkeypatch.setenv("TIRTA_TLS_KEY", str(key))
+
+    told = write_tls(load_settings(data=tmp_path / "data"))
+
+    assert "for tirta.example" in told
+    assert not (tmp_path / "data/tls/ca.pem").exists()
+
+
+def test_write_tls_where_a_file_is_in_the_way_says_so(tmp_path: Path) -> None:
+    (tmp_path / "tls").write_text("")
+
+    with pytest.raises(NotPossible, match="cannot write"):
+        write_tls(load_settings(data=tmp_path))
+
+
+def test_init_with_tls_for_names_that_are_none_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tirta.toml"
+    file.write_text('[tls]\nnames = ["tirta lan"]\n')
+
+    answer = CliRunner().invoke(app, ["init", "--tls", "--data", str(tmp_path / "data"), "--config", str(file)])
+
+    assert isinstance(answer.exception, CertificateUnfit)
+    assert "neither a host name nor an address" in str(answer.exception)
