@@ -112,6 +112,7 @@ class StoreWriter:
         self._tail.close()
 
     def _work(self) -> None:
+        self._prepare()
         self._put_back()  # it may have died while nobody looked
         waited_since = time.monotonic()
         while not self._stopping.is_set():
@@ -154,21 +155,37 @@ class StoreWriter:
             self._move_to(exc.first - 1)
             return []
 
+    def _prepare(self) -> None:
+        """Have the store ready before there are rows for it, so that what is in its way is told at the start."""
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                self.store.prepare()
+            except StoreError as exc:
+                attempt += 1
+                self._wait_for_store(exc, attempt)
+            else:
+                self._note_recovery()
+                return
+
+    def _wait_for_store(self, exc: StoreError, attempt: int) -> None:
+        _let_go(exc)
+        if isinstance(exc, StoreUnavailable):
+            ceiling = min(self._config.backoff_max_s, self._config.backoff_min_s * 2.0 ** min(attempt, 20))
+            self._wait(str(exc), exc.retry_after_s or self._rng.uniform(self._config.backoff_min_s, ceiling))
+        else:  # refused; or rejected whole, which no store should do to a batch, so it is kept
+            self._wait(str(exc), self._config.refused_s, refused=True)
+
     def _write(self, batch: Batch, bursts: list[DecodedBurst]) -> None:
         attempt = 0
         while not self._stopping.is_set():
             try:
                 rejected = self.store.write(batch, lambda refused: self._keep_refused(batch, bursts, refused))
-            except StoreUnavailable as exc:
+            except StoreError as exc:
                 attempt += 1
-                _let_go(exc)
-                ceiling = min(self._config.backoff_max_s, self._config.backoff_min_s * 2.0 ** min(attempt, 20))
-                self._wait(str(exc), exc.retry_after_s or self._rng.uniform(self._config.backoff_min_s, ceiling))
-                if exc.silent and self._put_back():
+                self._wait_for_store(exc, attempt)
+                if isinstance(exc, StoreUnavailable) and exc.silent and self._put_back():
                     return
-            except StoreError as exc:  # refused; or rejected whole, which no store should do to a batch, so it is kept
-                _let_go(exc)
-                self._wait(str(exc), self._config.refused_s, refused=True)
             except (Full, Unavailable) as exc:  # of the quarantine's volume: the rows are given again, and once kept
                 _let_go(exc)
                 self._wait(str(exc), self._config.backoff_min_s)
@@ -209,12 +226,15 @@ class StoreWriter:
         self._stopping.wait(seconds)
 
     def _note_success(self, batch: Batch, bursts: list[DecodedBurst], rejected: Sequence[RejectedRow]) -> None:
-        if self.trouble:
-            logger.info("store %s takes again", self.name, extra={"action": "store_recovered"})
-            self.trouble, self.refused = None, False
+        self._note_recovery()
         self._count(batch, bursts, rejected)
         self._move_to(batch.upto)
         self._counted = max(self._counted, batch.upto)
+
+    def _note_recovery(self) -> None:
+        if self.trouble:
+            logger.info("store %s takes again", self.name, extra={"action": "store_recovered"})
+            self.trouble, self.refused = None, False
 
     def _count(self, batch: Batch, bursts: list[DecodedBurst], rejected: Sequence[RejectedRow]) -> None:
         """Count rows and what is not kept of them, but for what this store was given before it was put back."""

@@ -116,6 +116,9 @@ class DuckDBStore:
         with self._file.lend() as connection:
             return _one_int(connection.execute("SELECT upto FROM store"))
 
+    def prepare(self) -> None:
+        """Return at once: the file was made when it was opened."""
+
     def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
         """Keep rows, cursor and marks in one transaction; there is no row that is refused alone, so none for `keep`."""
         del keep

@@ -42,7 +42,7 @@ def with_buckets(client: InfluxClient, org: str, bucket: str, retention: Retenti
     raw = client.bucket(bucket)
     if raw is None:
         raise StoreRefused(
-            f"bucket {bucket!r} is not there, or the token may not see it. "
+            f"bucket {bucket!r} is not there, or the token may not see it (TIRTA_INFLUX_BUCKET, TIRTA_INFLUX_TOKEN). "
             f"Make it: influx bucket create --org {org} --name {bucket}"
         )
     buckets = {"raw": raw}

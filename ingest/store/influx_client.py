@@ -2,7 +2,7 @@
 """InfluxDB's write and query API through influxdb-client, with its failures told apart by remedy.
 
 400, 413, 422                      StoreRejected       the lines or the question
-401, 403, 404, certificates        StoreRefused        token, organisation, bucket, address
+401, 403, 404, certificates        StoreRefused        token, organisation, bucket, address; the text names the setting
 429, 5xx, timeouts, resets         StoreUnavailable    later
 """
 
@@ -35,6 +35,12 @@ _REJECTED: Final = frozenset({400, 413, 422})
 _UNAVAILABLE: Final = frozenset({408, 429})
 _GATEWAY: Final = frozenset({502, 504})  # what a proxy says of a server behind it that is away
 _UNKNOWN_ORG: Final = "failed to decode request body"  # what the query API answers to it, with a 400
+_REMEDIES: Final = {
+    401: "The token is wrong or may not do this: correct TIRTA_INFLUX_TOKEN (docs/tiers.md says what it needs) and restart",
+    403: "The token may not do this: correct TIRTA_INFLUX_TOKEN (docs/tiers.md says what it needs) and restart",
+    404: "Correct TIRTA_INFLUX_ORG, TIRTA_INFLUX_BUCKET or TIRTA_INFLUX_URL and restart",
+}
+_NOT_INFLUXDB: Final = "Is this an InfluxDB 2.x? Look at TIRTA_INFLUX_URL"
 _REASON_MAX: Final = 500  # characters of an answer that are kept
 
 
@@ -132,7 +138,8 @@ def _meaning(exc: ApiException) -> StoreError:
     if status in _UNAVAILABLE or status >= 500:
         return StoreUnavailable(detail, _retry_after_s(exc), silent=status in _GATEWAY)
     # Also a 400 that InfluxDB did not write: something else answers at this address.
-    return StoreRefused(detail)
+    remedy = _REMEDIES[404] if said is not None and said.startswith(_UNKNOWN_ORG) else _REMEDIES.get(status, _NOT_INFLUXDB)
+    return StoreRefused(f"{detail}. {remedy}.")
 
 
 def _said(body: str | bytes | None) -> str | None:

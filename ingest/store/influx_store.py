@@ -76,7 +76,7 @@ class InfluxStore:
     Parameters
     ----------
     config : InfluxConfig
-        Server, bucket and bounds. Nothing is sent until the first call.
+        Server, bucket and bounds. Nothing is sent until `prepare` or another call.
     names : DeviceNames
         Names of the device indexes in the batches.
     booleans : frozenset of str
@@ -127,6 +127,11 @@ class InfluxStore:
         with self._writing:
             self._cursors.put(self._address, min(upto, self.cursor()))
 
+    def prepare(self) -> None:
+        """Find or make the buckets, and mark what was there before there were marks."""
+        with self._writing:
+            self._prepare()
+
     def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
         """Keep marks, write rows, hand on those that InfluxDB rejects, found by halving, then move the cursor."""
         with self._writing:
@@ -154,7 +159,6 @@ class InfluxStore:
         return (*expired, *rejected)
 
     def _prepare(self) -> None:
-        """Before the first row, find or make the buckets and mark what was there before there were marks."""
         if self._prepared:
             return
         self._raw, *_ = self._buckets.with_buckets(
@@ -237,7 +241,7 @@ class InfluxStore:
                     found: list[Windows] = self._tiers.read_tier(self._client, bucket, zone, needed_columns(query), span, most)
                 except StoreRefused:
                     if self._client.bucket(bucket) is None:
-                        return []  # it is made at the first write, and nothing was written yet
+                        return []  # it is made at the start, and that has not come about yet
                     raise
                 return found
 

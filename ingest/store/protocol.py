@@ -155,6 +155,9 @@ class SeriesStore(Protocol):
     def cursor(self) -> int:
         """Return the journal position that this store has been brought to, 0 at first."""
 
+    def prepare(self) -> None:
+        """Make what is missing before the first row, such as buckets, and look whether rows would be let in."""
+
     def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
         """Keep a batch and move the cursor to its `upto`; a batch not beyond the cursor is passed over.
 

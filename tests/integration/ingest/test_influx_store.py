@@ -123,13 +123,14 @@ def test_write_of_rows_older_than_the_bucket_keeps_rejects_them_in_one_go(influx
 
 
 @pytest.mark.parametrize("change", [{"token": "wrong"}, {"bucket": "none"}, {"org": "none"}])
-def test_write_that_is_not_let_in_is_refused_and_keeps_the_cursor(
+def test_write_that_is_not_let_in_is_refused_keeps_the_cursor_and_names_the_setting(
     influx_server: InfluxServer, tmp_path: Path, change: dict[str, str]
 ) -> None:
+    setting = f"TIRTA_INFLUX_{next(iter(change)).upper()}"
     with opened(replace(config_of(influx_server, tmp_path), **change)) as store:
-        with pytest.raises(StoreRefused):
+        with pytest.raises(StoreRefused, match=setting):
             store.write(Batch((make_rows(3, flow=1.0),), 1))
-        with pytest.raises(StoreRefused):
+        with pytest.raises(StoreRefused, match=setting):
             store.series(QUERY)
         assert store.cursor() == 0
 
@@ -279,6 +280,13 @@ def test_write_makes_the_buckets_of_the_tiers_and_bounds_each(influx_server: Inf
         assert retention_of(server, "made") == 12 * day
 
 
+def test_prepare_makes_the_buckets_of_the_tiers_before_there_is_a_row(influx_server: InfluxServer, tmp_path: Path) -> None:
+    server = influx_server.make_bucket("early")
+    with opened(config_of(server, tmp_path)) as store:
+        store.prepare()
+        assert [retention_of(server, name) for name in ("early_5m", "early_1h")] == [732 * 86_400, 0]
+
+
 def test_write_with_a_token_for_the_three_buckets_alone_is_enough(influx_server: InfluxServer, tmp_path: Path) -> None:
     server = influx_server.make_bucket("least")
     server.make_bucket("least_5m")
@@ -300,8 +308,9 @@ def test_write_with_a_token_that_may_not_make_buckets_is_refused_with_the_comman
 ) -> None:
     server = influx_server.make_bucket("lacking")
     with opened(config_of(limited(server, "lacking"), tmp_path)) as store:
-        with pytest.raises(StoreRefused, match="influx bucket create --org tirta --name lacking_5m"):
-            store.write(Batch((make_rows(1, flow=1.0),), 1))
+        for call in (store.prepare, lambda: store.write(Batch((make_rows(1, flow=1.0),), 1))):
+            with pytest.raises(StoreRefused, match="influx bucket create --org tirta --name lacking_5m"):
+                call()
         assert store.cursor() == 0
 
 

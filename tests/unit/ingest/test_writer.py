@@ -37,6 +37,7 @@ class NotedStore:
 
     name: str = "noted"
     upto: int = 0
+    unready: list[StoreError] = field(default_factory=list)
     failures: list[StoreError] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     refuse: int = 0
@@ -46,6 +47,10 @@ class NotedStore:
 
     def cursor(self) -> int:
         return self.upto
+
+    def prepare(self) -> None:
+        if self.unready:
+            raise self.unready.pop(0)
 
     def write(self, batch: Batch, keep: Keep | None = None) -> tuple[RejectedRow, ...]:
         if self.failures:
@@ -146,6 +151,21 @@ async def test_run_through_failures_of_the_store_tries_again_and_drops_nothing(h
     await run_out(house, writer)
     assert store.seqs() == list(range(5))
     assert (writer.retries, writer.trouble) == (5, None)
+
+
+async def test_run_has_the_store_ready_before_there_is_a_row_for_it_and_tells_what_is_in_the_way(house: House) -> None:
+    store = NotedStore(unready=[StoreRefused("bucket 'series_5m' is not there"), StoreUnavailable("away", 20.0)])
+    writer = house.writer(store)
+    task = asyncio.create_task(writer.run())
+    while writer.retries < 2:  # noqa: ASYNC110 - it is told by a thread
+        await asyncio.sleep(0)
+    assert writer.trouble == str(StoreUnavailable("away"))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    again = house.writer(NotedStore(unready=[StoreUnavailable("away")]))
+    await run_out(house, again)
+    assert (again.retries, again.trouble) == (1, None)
 
 
 async def test_run_of_a_store_that_fell_behind_the_tail_reads_the_journal_and_leaves_duplicates_out(house: House) -> None:
