@@ -194,8 +194,8 @@ _ALL: Final = (
         0.0,
         60.0,
         (
-            "{title}: jamnya salah; pengukurannya masuk karantina.",
-            "{title}: its clock is wrong; what it measures goes to quarantine.",
+            "{title}: waktu pengukurannya mustahil; jamnya salah, atau datanya terlalu lama.",
+            "{title}: its records have impossible times; its clock is wrong, or they are too old.",
         ),
     ),
     AlarmCode(

@@ -79,6 +79,11 @@ class ControllerConfig:
 class Controller:
     """Water and feed, and keep the ledger of it.
 
+    Attributes
+    ----------
+    trouble : str or None
+        Why the control database did not take the last time; None when it did.
+
     Parameters
     ----------
     latest : LatestValues
@@ -121,7 +126,7 @@ class Controller:
         )
         self._wake = asyncio.Event()
         self._hour = -1
-        self._failing = False
+        self.trouble: str | None = None
 
     async def run(self) -> None:
         """Tick and send until cancelled."""
@@ -268,6 +273,8 @@ class Controller:
             except DatabaseUnavailable as exc:
                 self._failed("send", exc)
                 well = False
+            if well:
+                self._recovered("send")
             if not well:
                 await asyncio.sleep(self._config.retry_wall_s)
                 self._wake.set()
@@ -296,11 +303,11 @@ class Controller:
             self._feed.publish("act", act_event(act))
 
     def _failed(self, what: str, exc: DatabaseUnavailable) -> None:
-        level = logging.DEBUG if self._failing else logging.WARNING
+        level = logging.DEBUG if self.trouble else logging.WARNING
         logger.log(level, "control %s failed, tried again: %s", what, exc, extra={"action": f"{what}_failed"})
-        self._failing = True
+        self.trouble = str(exc)
 
     def _recovered(self, what: str) -> None:
-        if self._failing:
+        if self.trouble:
             logger.info("control %s works again", what, extra={"action": f"{what}_recovered"})
-            self._failing = False
+            self.trouble = None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.services import HealthCheck, Services
+from control.alarms_keeper import AlarmKeeper
 from control.controller import Controller, ControllerConfig
 from control.database import Database, open_database
 from control.single_sign_on import SignOnConfig, SingleSignOn
@@ -39,6 +40,7 @@ from ingest.quarantine import Quarantine, QuarantineConfig
 from ingest.sequences import Sequences
 from ingest.store.protocol import SeriesStore
 from tirta import __version__
+from tirta.alarms import AlarmWatch, device_source, part_sources
 from tirta.brokers import Admission, open_broker
 from tirta.demo import DemoDevices, dawn_ms, prepare_demo
 from tirta.errors import InvalidSettings
@@ -161,6 +163,7 @@ async def _furnish(
         ControllerConfig(),
         connected=lambda: control_link.connected,
     )
+    health, keeper = _health(admission, control_link, ingest), AlarmKeeper(ground.database, ground.clock, ground.feed)
     services = Services(
         database=ground.database,
         latest=ground.latest,
@@ -173,12 +176,25 @@ async def _furnish(
         feed=ground.feed,
         clock=ground.clock,
         catalogue=ground.catalogue,
-        health=_health(admission, control_link, ingest),
-        metrics=make_registry(Measured(ingest, controller, ingest_link, control_link, quarantine, journal, sequences)),
+        health=health,
+        metrics=make_registry(Measured(ingest, controller, ingest_link, control_link, quarantine, journal, sequences, keeper)),
         version=__version__,
         stopping=stopping,
         sign_on=_sign_on(settings),
     )
+    sources = part_sources(
+        settings,
+        folder,
+        ground.clock,
+        health=health,
+        ingest=ingest,
+        journal=journal,
+        quarantine=quarantine,
+        database=ground.database,
+        controller=controller,
+    )
+    fleet = device_source(keeper, ground.database, devices, ground.catalogue, ground.clock, ingest)
+    await stack.enter_async_context(AlarmWatch(keeper, (*sources, fleet)))
     return House(services, admission, control_link, controller, ingest.announcements, demo)
 
 

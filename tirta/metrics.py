@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from control.alarms_keeper import AlarmKeeper
 from control.controller import Controller
 from gateway.link import Link
 from ingest.journal import SqliteJournal
@@ -45,6 +46,7 @@ class Measured:
     quarantine: Quarantine
     journal: SqliteJournal
     sequences: Sequences
+    alarms: AlarmKeeper
 
 
 class _Reader(Collector):
@@ -77,6 +79,10 @@ class _Reader(Collector):
         yield CounterMetricFamily("tirta_quarantine_replayed", "Records replayed and taken.", value=totals["replayed"])
         yield CounterMetricFamily("tirta_quarantine_discarded", "Records thrown away.", value=totals["discarded"])
         yield GaugeMetricFamily("tirta_quarantine_bytes", "Size of the quarantine.", value=totals["bytes"])
+        alarm = GaugeMetricFamily("tirta_alarm", "Alarms that are open.", labels=["code"])
+        for code, count in measured.alarms.counts.items():
+            alarm.add_metric([code], count)
+        yield alarm
         yield from self._stores()
         yield from self._links()
         for item in fields(measured.controller.counters):

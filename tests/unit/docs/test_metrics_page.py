@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Metric
 
+from control.alarms_keeper import AlarmKeeper
 from control.controller import Controller
 from control.database import open_database
 from gateway import SteppedClock, load_catalogue
@@ -50,7 +51,7 @@ def measured(tmp_path: Path) -> Iterator[Measured]:
         notes = Notes(link, judge, devices, feed, clock)
         ingest = Ingest(IngestConfig(), link=link, journal=journal, judge=judge, stores=[store], notes=notes, clock=clock)
         controller = Controller(database, latest, link.publish, clock, feed)
-        yield Measured(ingest, controller, link, link, quarantine, journal, sequences)
+        yield Measured(ingest, controller, link, link, quarantine, journal, sequences, AlarmKeeper(database, clock, feed))
 
 
 def listed() -> dict[str, tuple[str, set[str]]]:
