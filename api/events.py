@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens, as it happens: server-sent events at `/events`.
 
-Invariant: a slow reader never holds up the service: the feed bounds each reader's queue and counts what it drops, and a
+Many follow the same: an event is written once, and each reader is sent what has gathered since the last piece, so that the
+work grows with the readers and not with readers times events. The first event after a pause goes out at once. Invariant: a
+slow reader never holds up the service: the feed bounds what waits for each reader and counts what it passes over, and a
 stream ends when the service does, and within 5 s when its token, session or role ends. A comment every 15 s keeps quiet
 connections open.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final, Literal
@@ -15,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import InvalidField, Unavailable
@@ -31,6 +34,27 @@ __all__ = ["router"]
 
 STOP_CHECK_S: Final = 1.0  # how long a quiet stream may hold up the service's end [s]
 TOKEN_CHECK_S: Final = 3.5  # between two looks at the caller; with a quiet wait and the look itself under 5 [s]
+GATHER_S: Final = 0.2  # least time from one piece of a stream to the next [s]
+SPREAD_S: Final = 0.1  # so much longer it is for some, evenly, or all streams would fall into one step [s]
+COMMENT_S: Final = 15.0  # longest silence of a stream [s]
+
+_GOLDEN: Final = (5**0.5 - 1) / 2  # its multiples fill an interval evenly, however many there are
+
+# What an event on the wire is, for the description.
+_EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "data": {"type": "string"},
+        "event": {"type": "string"},
+        "id": {"type": "string"},
+        "retry": {"type": "integer", "minimum": 0},
+    },
+}
+
+_HEADERS: Final = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "x-accel-buffering": "no",  # a proxy before us hands each piece on as it comes
+}
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -47,6 +71,12 @@ class EventFilter(BaseModel):
     event: Literal["telemetry", "act", "decision", "device", "alarm"] | None = Field(
         default=None, description="Only of this sort.", examples=["act"]
     )
+
+
+class _EventStream(StreamingResponse):
+    """Without a type of its own: the description says what the stream holds, event by event."""
+
+    media_type = None
 
 
 def _wanted(request: Annotated[EventFilter, Query()]) -> EventFilter:
@@ -77,29 +107,39 @@ async def _subscription(
         raise Unavailable(str(exc) or (TooManySubscribers.__doc__ or "")) from exc
 
 
-@router.get("", response_class=EventSourceResponse)
+@router.get("", response_class=_EventStream, responses={200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}}})
 async def follow_events(
     services: Needs,
     request: Request,
     wanted: Annotated[EventFilter, Depends(_wanted)],
     subscription: Annotated[Subscription, Depends(_subscription)],
-) -> AsyncIterator[ServerSentEvent]:
+) -> _EventStream:
     """Follow telemetry, acts, decisions, devices and alarms as they happen, of the sites that the caller may see.
 
     The event `missed` says how many events this reader was too slow for, or that were forgotten before it came back.
     The stream ends when its token or session does.
     """
-    sight = Sight(services, request)
-    yield ServerSentEvent(comment="following")
-    missed = 0
+    return _EventStream(_pieces(services, Sight(services, request), wanted, subscription), headers=_HEADERS)
+
+
+async def _pieces(services: Services, sight: Sight, wanted: EventFilter, subscription: Subscription) -> AsyncIterator[bytes]:
+    """Give what is sent, piece by piece, until the stream has to end."""
+    yield b": following\n\n"
+    missed, said_s = 0, time.monotonic()
+    gather_s = GATHER_S + SPREAD_S * (subscription.turn * _GOLDEN % 1.0)
     while not services.stopping() and await sight.lasts():
-        event = await subscription.next(STOP_CHECK_S)
+        events = await subscription.take(STOP_CHECK_S)
+        piece = b"".join([_written(event) for event in events if _matches(wanted, event) and await sight.shows(event)])
         if subscription.missed > missed:
-            yield ServerSentEvent(event="missed", raw_data=f'{{"events":{subscription.missed - missed}}}')
+            piece = b'event: missed\ndata: {"events":%d}\n\n' % (subscription.missed - missed) + piece
             missed = subscription.missed
-        if event is not None and _matches(wanted, event) and await sight.shows(event):
-            text = msgspec.json.encode(_shown(event.data)).decode("utf-8")
-            yield ServerSentEvent(event=event.name, id=str(event.number), raw_data=text)
+        now_s = time.monotonic()
+        if not piece and now_s - said_s >= COMMENT_S:
+            piece = b": still here\n\n"
+        if piece:
+            yield piece
+            said_s = now_s
+            await asyncio.sleep(gather_s)
 
 
 class Sight:
@@ -108,6 +148,7 @@ class Sight:
     def __init__(self, services: Services, request: Request) -> None:
         self._services = services
         self._principal: Principal | None = request.state.principal
+        self._everything = self._sees_everything()
         self._again: Callable[[], Awaitable[Principal | None]] = request.state.again
         self._sites: dict[str, bool] = {}
         self._looked_s = time.monotonic()
@@ -121,21 +162,23 @@ class Sight:
                 self._principal = await self._again()
             except DatabaseUnavailable:
                 self._principal = None  # whom nobody can vouch for comes again and is told why
+            self._everything = self._sees_everything()
         return self._principal is not None and self._principal.somewhere(Permission.SEE)
 
     async def shows(self, event: Event) -> bool:
         """Tell whether the reader may see an event."""
-        principal = self._principal
-        if principal is None or principal.everywhere(Permission.SEE):
+        principal, site = self._principal, event.site
+        if principal is None or self._everything:
             return principal is not None
-        data = event.data
-        site = str(data.get("zone") or data.get("device") or data.get("site") or "").partition(":")[0]
-        if not site:  # of an agency as a whole, or of the installation
-            agency = data.get("agency")
+        if site is None:  # of an agency as a whole, or of the installation
+            agency = event.data.get("agency")
             return agency is not None and principal.allows(Permission.SEE, place_of_agency(agency))
         if site not in self._sites:
             self._sites[site] = await run_in_threadpool(self._seen, principal, site)
         return self._sites[site]
+
+    def _sees_everything(self) -> bool:
+        return self._principal is not None and self._principal.everywhere(Permission.SEE)
 
     def _seen(self, principal: Principal, site: str) -> bool:
         try:
@@ -149,11 +192,17 @@ class Sight:
 def _matches(wanted: EventFilter, event: Event) -> bool:
     if wanted.event is not None and event.name != wanted.event:
         return False
-    zone = event.data.get("zone")
-    if wanted.zone is not None and zone != wanted.zone:
+    if wanted.zone is not None and event.zone != wanted.zone:
         return False
-    device = event.data.get("device") or str(zone).rpartition(":")[0]
-    return wanted.device is None or device == wanted.device
+    return wanted.device is None or event.device == wanted.device
+
+
+def _written(event: Event) -> bytes:
+    """Return the event as it is sent; written once, whoever asks first."""
+    if not event.written:
+        data = msgspec.json.encode(_shown(event.data))
+        event.written = b"event: %b\ndata: %b\nid: %d\n\n" % (event.name.encode("ascii"), data, event.number)
+    return event.written
 
 
 def _shown(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Stream:
         self._gone = asyncio.Event()
         self._messages: asyncio.Queue[dict[str, object]] = asyncio.Queue()
         self._asked = False
+        self._events: list[str] = []
         self._scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -59,10 +60,12 @@ class Stream:
         return await asyncio.wait_for(self._messages.get(), 5)
 
     async def text(self) -> str:
-        """Return the next piece of the body."""
-        body = (await self.next())["body"]
-        assert isinstance(body, bytes)
-        return body.decode()
+        """Return the next event or comment of the body; several may come as one piece."""
+        while not self._events:
+            body = (await self.next())["body"]
+            assert isinstance(body, bytes)
+            self._events += [f"{event}\n\n" for event in body.decode().split("\n\n")[:-1]]
+        return self._events.pop(0)
 
     def leave(self) -> None:
         self._gone.set()
@@ -95,6 +98,16 @@ async def test_follow_events_gives_what_is_published_in_order(house: House) -> N
         assert await stream.text() == f'event: act\ndata: {{"zone":"{BED}","state":"sent"}}\nid: 2\n\n'
 
 
+async def test_follow_events_sends_what_gathered_as_one_piece_and_writes_it_once_for_all(house: House) -> None:
+    async with following(house) as one, following(house) as two:
+        for _ in range(5):
+            house.services.feed.publish("act", {"zone": BED})
+        first, second = await one.next(), await two.next()
+
+    assert first["body"] == second["body"]
+    assert str(first["body"]).count("event: act") == 5
+
+
 async def test_follow_events_of_a_zone_leaves_out_the_others(house: House) -> None:
     async with following(house, f"zone={POND}&event=act") as stream:
         house.services.feed.publish("act", {"zone": BED})
@@ -115,8 +128,8 @@ async def test_follow_events_of_a_device_shows_instants_as_the_api_writes_them(h
 async def test_follow_events_too_slowly_is_told_how_many_were_missed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "MAX_PENDING", 3)
     async with following(house) as stream:
-        for number in range(10):
-            house.services.feed.publish("act", {"number": number})
+        for _ in range(10):
+            house.services.feed.publish("act", {"zone": BED})
         first, second = await stream.text(), await stream.text()
 
     assert first.startswith("event: missed\ndata: {")
