@@ -1,239 +1,185 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the newest values of many zones are answered over HTTP.
+"""How fast a whole Tirta answers while devices send and people watch.
 
-    python -m benchmarks.api --json [--zones N] [--requests N]
+    python -m benchmarks.api --json [--devices N] [--listeners N] [--seconds S]
 
-The server is a process of its own, set up as the service is: a control database in a file, a token that is looked up for
-each request, eight quantities a zone, the collector spared what stays. One client asks on one kept connection, one request
-after the other, and reads each answer to its end; it decodes none, so that its own work is not measured. `cpu_ms` is the
-server's processor time, which tells more than the clock does where a machine is shared.
+`tirta up` with 10,000 controllers of four beds each, of which 1,000 send a record of eight quantities a bed once a minute;
+500 listeners, each with a token of its own, follow all events. Then, from this process, on kept connections and one request
+after the other, with a pause between two:
+
+`latest`    `GET /api/v1/zones?limit=1000`, the newest values of 1,000 beds, all measured
+`list`      `GET /api/v1/devices?limit=100`, page after page
+`write`     `PATCH /api/v1/zones/{zone}`, each another bed: registry and audit trail, on the disk when it is answered
+
+Answers are read to their end and not decoded. `cpu` is the processor time of Tirta's process, of everything it does, in
+parts of one core. `sse_clients` counts the listeners that are connected at the end and have heard of measurements while it
+was measured; `sse_events` how many the one that heard least has heard, of how many there were.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import gc
 import http.client
+import itertools
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-import psutil
-from prometheus_client import CollectorRegistry
+import msgspec
 
-from api.app import create_app
-from api.services import Issued, Services
-from control import registry, tokens
-from control.access import Grant
-from control.audit import Trail
-from control.controller import Controller
-from control.database import Database, open_database
-from control.records import ZoneParameters, ZoneSpec
-from gateway import Address, Catalogue, WallClock, load_catalogue
-from gateway.errors import LinkLost
-from ingest.devices import DeviceTable
-from ingest.feed import LiveFeed
-from ingest.gaps import GapBook, SessionLosses
-from ingest.latest import LatestState
-from ingest.quarantine import Quarantine, QuarantineConfig, QuarantinedRecord
-from ingest.sequences import Sequences
-from ingest.store.batch import Rows
-from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
-from tirta.web import listen, make_server
+from benchmarks.fleet import publishing
+from benchmarks.listeners import listening
+from benchmarks.served import Served, serve_tirta
 
 __all__ = ["main"]
 
-SEED = 20_251_122
-KIND = "irrigation-controller"
-ZONES_A_DEVICE = 4
-QUANTITIES = 8  # of a zone
-WARM_UP = 20  # requests before those that are measured
-PAGE = 1000  # zones in an answer
+ZONES_A_DEVICE: Final = 4
+SENDING: Final = 1000  # devices
+PAGE: Final = 1000  # zones in an answer
+MINUTE_S: Final = 60.0
+_WARM_UP: Final = 10  # requests of each sort before those that are measured
+_PAUSE_S: Final = {"latest": 0.25, "list": 0.1, "write": 0.1}
+_SETTLE_S: Final = 120.0
 
 
-class NoBroker:
-    """Stands where devices are let in and told; nobody comes and nothing is sent."""
+@dataclass(slots=True)
+class _Asker:
+    """One sort of request, asked again and again by a thread of its own."""
 
-    async def provision(self, address: Address) -> Issued:
-        """Refuse."""
-        raise LinkLost(address.key)
+    served: Served
+    requests: Iterator[tuple[str, str, bytes | None]]
+    pause_s: float
+    times_ms: list[float] = field(default_factory=list)
+    failed: str | None = None
 
-    async def rotate(self, address: Address, trail: Trail | None = None) -> Issued:
-        """Refuse."""
-        del trail
-        raise LinkLost(address.key)
+    def run(self, until: threading.Event) -> None:
+        connection = self.served.connect()
+        try:
+            for _ in range(_WARM_UP):
+                self._ask(connection)
+            self.times_ms.clear()
+            while not until.wait(self.pause_s):
+                self._ask(connection)
+        except (OSError, http.client.HTTPException, SystemExit) as exc:
+            self.failed = str(exc)
+        connection.close()
 
-    async def revoke(self, address: Address) -> str | None:
-        """Refuse."""
-        raise LinkLost(address.key)
-
-    async def publish(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, message_expiry_s: int | None = None
-    ) -> None:
-        """Refuse."""
-        raise LinkLost(f"{topic}: {len(payload)} bytes, {qos=}, {retain=}, {message_expiry_s=}")
+    def _ask(self, connection: http.client.HTTPConnection) -> None:
+        took_ms, _ = self.served.ask(connection, *next(self.requests))
+        self.times_ms.append(took_ms)
 
 
 def main() -> None:
-    """Run the benchmark, or, started by itself, the server that is measured."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one JSON line only")
-    parser.add_argument("--zones", type=int, default=1000, help="zones in the registry")
-    parser.add_argument("--requests", type=int, default=400, help="requests of each sort")
-    parser.add_argument("--server", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--devices", type=int, default=10_000, help=f"devices in the registry, {SENDING} or more")
+    parser.add_argument("--listeners", type=int, default=500, help="who follow events")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long is measured")
     options = parser.parse_args()
-    if options.server:
-        import uvloop
-
-        with tempfile.TemporaryDirectory(prefix="tirta-bench-") as folder:
-            uvloop.run(_serve(Path(folder), options.zones))
-        return
-    if options.zones < 1 or options.requests < 2:
-        parser.error("--zones has to be 1 or more, --requests 2 or more")
-    result = _measure(options.zones, options.requests)
-    if options.json:
-        print(json.dumps(result))
-    else:
-        print("\n".join(f"{name:>14} {value}" for name, value in result.items()))
+    if options.devices < SENDING or options.listeners < 0 or options.seconds < 5:
+        parser.error(f"--devices has to be {SENDING} or more, --listeners 0 or more, --seconds 5 or more")
+    result = _measure(options.devices, options.listeners, options.seconds)
+    print(json.dumps(result) if options.json else "\n".join(f"{name:>18} {value}" for name, value in result.items()))
 
 
-def _measure(zones: int, requests: int) -> dict[str, Any]:
-    with _server(zones) as (process, ready):
-        connection = http.client.HTTPConnection("127.0.0.1", ready["port"])
-        headers = {"authorization": f"Bearer {ready['token']}"}
-        result: dict[str, Any] = {"zones": zones, "requests": requests}
-        for name, path in (("list", f"/api/v1/zones?limit={PAGE}"), ("zone", f"/api/v1/zones/{ready['zone']}")):
-            for _ in range(WARM_UP):
-                _ask(connection, path, headers)
-            before, times, size = _cpu_s(process), [], 0
-            for _ in range(requests):
-                took_ms, size = _ask(connection, path, headers)
-                times.append(took_ms)
-            parts = statistics.quantiles(times, n=100, method="inclusive")
-            result |= {
-                f"{name}_p50_ms": round(parts[49], 2),
-                f"{name}_p99_ms": round(parts[98], 2),
-                f"{name}_cpu_ms": round((_cpu_s(process) - before) / requests * 1000, 2),
-                f"{name}_bytes": size,
-            }
-        connection.close()
-    return result
+def _measure(devices: int, listeners: int, seconds: float) -> dict[str, Any]:
+    with (
+        tempfile.TemporaryDirectory(prefix="tirta-bench-") as folder,
+        serve_tirta(Path(folder), devices=devices, zones=ZONES_A_DEVICE, viewers=listeners) as served,
+    ):
+        senders = sorted(served.users, key=lambda user: user.username)[:SENDING]  # of the list's first page
+        with publishing(served.mqtt_port, senders, minutes=1, minute_s=5.0, zones=ZONES_A_DEVICE) as fleet:
+            fleet.wait()
+        _wait_measured(served)
+        minutes = int(seconds / MINUTE_S) + 10
+        with (
+            publishing(served.mqtt_port, senders, minutes=minutes, minute_s=MINUTE_S, zones=ZONES_A_DEVICE, boot=2) as fleet,
+            listening(served.http_port, served.tokens) as heard,
+        ):
+            assert fleet.stdout is not None
+            fleet.stdout.readline()  # all are connected
+            print("measuring", file=sys.stderr)
+            result = _ask_all(served, seconds, heard.begin)
+            result |= {f"sse_{name}": value for name, value in heard.end().items()}
+    return {"devices": devices, "zones": devices * ZONES_A_DEVICE, "seconds": seconds} | result
 
 
-def _ask(connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> tuple[float, int]:
-    """Ask once; return the time until the last byte and the size of the answer. [ms], [B]"""
-    began = time.perf_counter()
-    connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    body = answer.read()
-    took_ms = (time.perf_counter() - began) * 1000
-    if answer.status != 200:
-        raise SystemExit(f"{path} was answered with {answer.status}: {body[:200]!r}")
-    return took_ms, len(body)
+def _ask_all(served: Served, seconds: float, begin: Any) -> dict[str, Any]:
+    askers = {name: _Asker(served, requests, _PAUSE_S[name]) for name, requests in _requests(served).items()}
+    until = threading.Event()
+    threads = [threading.Thread(target=asker.run, args=(until,), name=name) for name, asker in askers.items()]
+    begin()
+    rows, began, cpu_s = _stored(served), time.monotonic(), _cpu_s(served)
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    until.set()
+    for thread in threads:
+        thread.join()
+    taken = time.monotonic() - began
+    result: dict[str, Any] = {}
+    for name, asker in askers.items():
+        if asker.failed is not None:
+            raise SystemExit(f"{name}: {asker.failed}")
+        parts = statistics.quantiles(asker.times_ms, n=100, method="inclusive")
+        result |= {
+            f"{name}_p50_ms": round(parts[49], 1),
+            f"{name}_p99_ms": round(parts[98], 1),
+            f"{name}_requests": len(asker.times_ms),
+        }
+    return result | {
+        "cpu": round((_cpu_s(served) - cpu_s) / taken, 2),
+        "rss_mb": round(served.process.memory_info().rss / 2**20),
+        "sse_of": _stored(served) - rows,
+    }
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    used = process.cpu_times()
+def _requests(served: Served) -> dict[str, Iterator[tuple[str, str, bytes | None]]]:
+    def pages() -> Iterator[tuple[str, str, bytes | None]]:
+        connection = served.connect()
+        while True:
+            paths, after = [], ""
+            for _ in range(20):
+                paths.append(f"/api/v1/devices?limit=100{after}")
+                following = msgspec.json.decode(served.ask(connection, "GET", paths[-1])[1])["next"]
+                if following is None:
+                    break
+                after = f"&after={following}"
+            yield from (("GET", path, None) for path in itertools.chain.from_iterable(itertools.repeat(paths)))
+
+    def changes() -> Iterator[tuple[str, str, bytes | None]]:
+        for number in itertools.count():
+            address = served.users[number % len(served.users)].username.replace("/", ":")
+            yield "PATCH", f"/api/v1/zones/{address}:{number % ZONES_A_DEVICE + 1}", b'{"title":"Bed of %d"}' % number
+
+    latest = itertools.repeat(("GET", f"/api/v1/zones?limit={PAGE}", None))
+    return {"latest": latest, "list": pages(), "write": changes()}
+
+
+def _wait_measured(served: Served) -> None:
+    """Wait until what was sent is stored."""
+    until = time.monotonic() + _SETTLE_S
+    while (stored := _stored(served)) < SENDING * ZONES_A_DEVICE:
+        if time.monotonic() > until:
+            raise SystemExit(f"only {stored} records were stored")
+        time.sleep(0.2)
+
+
+def _stored(served: Served) -> int:
+    return served.metric("tirta_store_rows_total")
+
+
+def _cpu_s(served: Served) -> float:
+    used = served.process.cpu_times()
     return float(used.user + used.system)
-
-
-@contextmanager
-def _server(zones: int) -> Iterator[tuple[psutil.Process, dict[str, Any]]]:
-    command = [sys.executable, "-m", "benchmarks.api", "--server", "--zones", str(zones)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
-        assert started.stdin is not None
-        assert started.stdout is not None
-        line = started.stdout.readline()
-        if not line:
-            raise SystemExit("the server did not start")
-        try:
-            yield psutil.Process(started.pid), json.loads(line)
-        finally:
-            started.stdin.close()  # it ends with its input
-
-
-async def _replay_nothing(record: QuarantinedRecord) -> None:
-    del record
-
-
-async def _serve(folder: Path, zones: int) -> None:
-    """Answer until standard input ends."""
-    catalogue, devices, clock = load_catalogue(), DeviceTable(), WallClock()
-    database = open_database(f"sqlite:///{folder}/control.db")
-    latest = LatestState(devices, catalogue)
-    token = _fill(database, devices, latest, catalogue, zones, clock.now_ms())
-    store = DuckDBStore(DuckDBConfig(folder / "series.duckdb"), devices)
-    quarantine = Quarantine(QuarantineConfig(folder / "quarantine.db"))
-    feed, broker = LiveFeed(), NoBroker()
-    services = Services(
-        database=database,
-        latest=latest,
-        store=store,
-        quarantine=quarantine,
-        replay=_replay_nothing,
-        gaps=GapBook(devices, Sequences(), SessionLosses()),
-        controller=Controller(database, latest, broker.publish, clock, feed),
-        provisioner=broker,
-        feed=feed,
-        clock=clock,
-        catalogue=catalogue,
-        health=lambda: (),
-        metrics=CollectorRegistry(),
-        version="0",
-        stopping=lambda: False,
-    )
-    listener = listen("127.0.0.1", 0)
-    server = make_server(create_app(services))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    await server.ready.wait()
-    gc.collect()
-    gc.freeze()
-    print(json.dumps({"port": listener.getsockname()[1], "token": token, "zone": "bench:device-0000:1"}), flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    gc.unfreeze()
-    server.should_exit = True
-    await serving
-    quarantine.close()
-    store.close()
-    database.close()
-
-
-def _fill(database: Database, devices: DeviceTable, latest: LatestState, catalogue: Catalogue, zones: int, now_ms: int) -> str:
-    """Make a site of so many beds, each measured within the last minute, and a viewer's token, which is returned."""
-    random = np.random.default_rng(SEED)
-    parameters = ZoneParameters(area_m2=6.0, root_depth_m=0.3, flow_l_min=8.5)
-    measured = [quantity.name for quantity in catalogue.kinds[KIND].quantities][:QUANTITIES]
-    with database.session() as session:
-        token, _ = tokens.create(session, "bench", (Grant("viewer"),), now_ms=now_ms)
-        registry.create_site(session, "bench", "Bench", "Asia/Makassar", now_ms=now_ms)
-        for first in range(0, zones, ZONES_A_DEVICE):
-            name = f"device-{first // ZONES_A_DEVICE:04}"
-            numbers = range(1, min(ZONES_A_DEVICE, zones - first) + 1)
-            specs = [ZoneSpec(number, f"Bedeng {first + number}", "bed", parameters) for number in numbers]
-            registry.create_device(session, "bench", name, KIND, f"Kebun {name}", specs, "$7$", now_ms=now_ms)
-            index, n = devices.put(Address("bench", name), catalogue.kinds[KIND]), len(specs)
-            rows = Rows(
-                kind=KIND,
-                device=np.full(n, index, np.int32),
-                zone=np.array(numbers, np.uint8),
-                ts_ms=now_ms - random.integers(0, 60_000, n),
-                boot=np.ones(n, np.int64),
-                seq=np.arange(n, dtype=np.int64),
-                place=np.arange(n, dtype=np.int64),
-                flags=np.zeros(n, np.uint8),
-                values={quantity: np.round(random.uniform(0.0, 1.0, n), 3) for quantity in measured},
-            )
-            latest.update([rows])
-    return token
 
 
 if __name__ == "__main__":

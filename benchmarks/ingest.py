@@ -133,13 +133,13 @@ def _api_under_load(messages: int) -> dict[str, float]:
     ):
         connection = served.connect()
         for path in paths:
-            served.ask(connection, path)
+            served.ask(connection, "GET", path)
         with _process([sys.executable, "-m", "benchmarks.publisher"]) as publisher:
             _send(publisher, _publishing("127.0.0.1", served.mqtt_port, served.users, messages, 1))
             _expect_ready(publisher)
             _send(publisher, "go")
             while publisher.poll() is None:
-                times += [served.ask(connection, path)[0] for path in paths]
+                times += [served.ask(connection, "GET", path)[0] for path in paths]
                 time.sleep(0.05)
     parts = statistics.quantiles(times, n=100, method="inclusive")
     return {"api_p50_ms": round(parts[49], 1), "api_p99_ms": round(parts[98], 1), "api_requests": len(times)}
