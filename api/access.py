@@ -22,7 +22,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError, CrossSite, TooManyRequests, Unauthenticated
-from api.limits import Limited, RateLimits
+from api.limits import STRANGER, Limited, RateLimits
 from api.problems import problem_response
 from control import errors as control_errors
 from control import sessions, tokens
@@ -30,6 +30,7 @@ from control.access import Principal
 from control.audit import MAX_WHY, Trail
 from control.database import Database
 from control.sessions import SessionConfig
+from control.throttle import network_of
 from gateway.clock import Clock
 
 __all__ = [
@@ -120,7 +121,8 @@ class Gate:
         state["principal"], state["address"] = None, address
         try:
             principal = state["principal"] = await self._admit(scope, address)
-            limited = self._limits.ask(principal.name if principal else f"@{address}", _sort(scope, principal))
+            caller = principal.key if principal else STRANGER + network_of(address)
+            limited = self._limits.ask(caller, _sort(scope, principal))
         except ApiError as exc:
             await problem_response(exc.status, exc.detail, headers=exc.headers)(scope, receive, send)
             return
@@ -171,7 +173,7 @@ class Gate:
 
     async def _refused(self, address: str, error: ApiError) -> ApiError:
         try:
-            self._limits.ask(f"@{address}", "refused")
+            self._limits.ask(STRANGER + network_of(address), "refused")
         except TooManyRequests as exc:
             return exc
         return error

@@ -21,6 +21,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.access import Caller
 from api.errors import InvalidField, Unavailable
 from api.instants import optional_instant
 from api.names import ZoneText, parse_device_id, zone_in_body
@@ -90,6 +91,7 @@ def _wanted(request: Annotated[EventFilter, Query()]) -> EventFilter:
 
 async def _subscription(
     services: Needs,
+    caller: Caller,
     last_event_id: Annotated[
         str | None,
         Header(
@@ -101,7 +103,7 @@ async def _subscription(
 ) -> AsyncIterator[Subscription]:
     """Subscribe before the stream begins and let go when it has ended."""
     try:
-        async with services.feed.subscribe(None if last_event_id is None else int(last_event_id)) as subscription:
+        async with services.feed.subscribe(None if last_event_id is None else int(last_event_id), caller.key) as subscription:
             yield subscription
     except TooManySubscribers as exc:
         raise Unavailable(str(exc) or (TooManySubscribers.__doc__ or "")) from exc

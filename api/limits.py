@@ -15,9 +15,10 @@ from typing import Final
 
 from api.errors import TooManyRequests
 
-__all__ = ["Limited", "RateConfig", "RateLimits"]
+__all__ = ["STRANGER", "Limited", "RateConfig", "RateLimits"]
 
 WINDOW_S: Final = 60  # over which is counted [s]
+STRANGER: Final = "@"  # begins what a caller is called who is known by the network alone
 CALLERS_MAX: Final = 50_000  # counted in one window; past it, strangers share one count
 
 
@@ -86,8 +87,8 @@ class RateLimits:
             self._window = window
             self._counts.clear()
         key = (caller, sort)
-        if key not in self._counts and len(self._counts) >= CALLERS_MAX:
-            key = ("", sort)
+        if key not in self._counts and len(self._counts) >= CALLERS_MAX and caller.startswith(STRANGER):
+            key = (STRANGER, sort)  # who is known is never counted with them: there are as many as were let in
         count = self._counts[key] = self._counts.get(key, 0) + 1
         allowed: int = getattr(self.config, sort.replace("-", "_"))
         limited = Limited(sort, allowed, max(allowed - count, 0), int((window + 1) * WINDOW_S - now_s) + 1)

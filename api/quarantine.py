@@ -23,6 +23,7 @@ from api.errors import Conflict, InvalidField, NotFound
 from api.instants import When, format_instant
 from api.names import RecordId, record_number
 from api.pages import Listing, NumberedPage, Sort
+from api.permissions import require
 from api.problems import refusals
 from api.services import Needs, Services
 from control.access import Permission, Place, Principal
@@ -178,10 +179,12 @@ async def replay_quarantine(record: RecordId, services: Needs, caller: Caller, t
     return await _replay(services, item)
 
 
-@router.post("/replay")
+@router.post("/replay", responses=refusals(404))
 async def replay_many(body: ReplayRequest, services: Needs, caller: Caller, trail: CallersTrail) -> ReplaysAnswer:
     """Have many entries decided about anew, the oldest first."""
     sites = await run_in_threadpool(_sites, services, caller, Permission.EQUIP)
+    if body.site is not None:
+        await run_in_threadpool(require, services, caller, Permission.EQUIP, body.site, "site", body.site)
     asked = body.model_dump(include={"reason", "site", "device"}, exclude_none=True)
     await run_in_threadpool(_enter, services, trail, "quarantine.replay", "*", body.site, asked)
     items = await run_in_threadpool(
@@ -214,13 +217,15 @@ def discard_quarantine(record: RecordId, services: Needs, caller: Caller, trail:
         raise NotFound(_GONE)
 
 
-@router.delete("")
+@router.delete("", responses=refusals(404))
 def discard_many(
     services: Needs, caller: Caller, trail: CallersTrail, request: Annotated[QuarantineChoice, Query()]
 ) -> DiscardAnswer:
     """Throw away what is of a reason, a site or a device."""
     if request.reason is None and request.site is None and request.device is None:
         raise InvalidField("reason", "name a reason, a site or a device; everything at once is not thrown away")
+    if request.site is not None:  # or an entry would say at somebody else's site that this was tried
+        require(services, caller, Permission.EQUIP, request.site, "site", request.site)
     _enter(services, trail, "quarantine.discard", "*", request.site, request.model_dump(exclude_none=True))
     gone = services.quarantine.discard_all(
         limit=DISCARD_MAX,

@@ -87,6 +87,10 @@ def create_token(body: NewToken, services: Needs, caller: Caller, trail: Callers
         raise Invalid("expires", "an instant within two years")
     with services.database.session() as session:
         check_lending(session, caller, grants)
+        if caller.token_id is not None:
+            ends_ms = tokens.get_token(session, caller.token_id).expires_ms
+            if ends_ms is not None and body.expires > ends_ms:
+                raise Invalid("expires", f"no later than the token it is made with: {format_instant(ends_ms)}")
         text, token = tokens.create(
             session, body.name, grants, now_ms=now_ms, expires_ms=body.expires, owner_id=caller.person_id, trail=trail
         )

@@ -147,7 +147,7 @@ class Principal:
     kind : str
         "person", "token" or "local".
     layers : tuple of tuple of Grant
-        Every layer must allow what is asked: a token's own grants, and those of the person who made it.
+        Every layer must allow what is asked: a token's own grants first, then those of the person who made it.
     person_id, token_id : str or None, int or None
         Which person's, which token's.
     language : str or None
@@ -160,6 +160,12 @@ class Principal:
     person_id: str | None = None
     token_id: int | None = None
     language: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Which caller this is and no other: a token may be called as a person is."""
+        number = self.person_id if self.kind == "person" else self.token_id
+        return f"{self.kind}:{self.name if number is None else number}"
 
     def allows(self, permission: Permission, place: Place) -> bool:
         """Tell whether this may be done at that place."""

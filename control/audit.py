@@ -40,6 +40,8 @@ class Trail:
     ----------
     at_ms : int
         Time on the wall. [ms since the Unix epoch]
+    whose : str
+        Which caller, told apart from another of the same name; not entered.
     """
 
     actor: str
@@ -47,11 +49,12 @@ class Trail:
     at_ms: int
     address: str = ""
     why: str = ""
+    whose: str = ""
 
     @classmethod
     def of(cls, principal: Principal, at_ms: int, address: str = "", why: str = "") -> Trail:
         """Return the trail of who asks."""
-        return cls(principal.name, principal.kind, at_ms, address, why)
+        return cls(principal.name, principal.kind, at_ms, address, why, principal.key)
 
     @classmethod
     def local(cls, at_ms: int, why: str = "") -> Trail:

@@ -19,6 +19,7 @@ from gateway.topics import is_name
 __all__ = [
     "MAX_PAGE",
     "PILLARS",
+    "RESERVED",
     "check_language",
     "check_limit",
     "check_name",
@@ -40,6 +41,8 @@ MAX_TITLE: Final = 200  # characters
 MAX_TAGS: Final = 20  # on one thing
 PILLARS: Final = ("governance", "branding", "economy", "living", "society", "environment")  # of a smart city
 LANGUAGES: Final = ("id", "en")
+# What stands in the ledger and the audit trail for no person and no token: nobody else may look like it.
+RESERVED: Final = frozenset({"command-line", "controller", "device", "stranger", "tirta"})
 _TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _TIMEZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from control.access import ROLES, Grant, Permission, Principal, Scope
 from control.audit import Trail, record
-from control.checks import check_language, check_text, check_version, storable
+from control.checks import RESERVED, check_language, check_text, check_version, storable
 from control.errors import Conflict, Invalid, NotFound
 from control.grants import read_grants, write_grants
 from control.ids import is_id, new_id
@@ -93,6 +93,8 @@ def create_person(
     """
     if not _is_login(login):
         raise Invalid("login", "2 to 100 of a-z, 0-9 and . _ @ + -, beginning with a letter or digit")
+    if login in RESERVED:
+        raise Invalid("login", f"none of {', '.join(sorted(RESERVED))}, as Tirta calls itself")
     if _by_login(session, login) is not None:
         raise Conflict(f"there is a person {login!r} already; choose another login")
     place_of_scope(session, home)

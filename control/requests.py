@@ -57,7 +57,7 @@ def request_act(
     seconds, litres, grams : float or None
         How much: `irrigate` takes seconds or litres or both, `feed` grams, `aerate` seconds. [s], [L], [g]
     idempotency_key : str or None
-        The same key of the same actor gives the act that is there.
+        The same key of the same caller gives the act that is there.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def request_act(
         The zone is busy or unsettled, the day's budget does not hold it, or the key was used for something else.
     """
     zone = _zone_for(session, zone_key, action)
-    key = _stored_key(actor, idempotency_key)
+    key = _stored_key((trail.whose if trail else "") or actor, idempotency_key)
     limits = _limits(session, zone)
     wanted = _amounts(action, limits, seconds, litres, grams)
     known = None if key is None else session.scalar(select(ActRow).where(ActRow.idempotency_key == key))
@@ -151,12 +151,12 @@ def _order(device_key: str, zone_key: str | None, action: str, actor: str, now_m
     )
 
 
-def _stored_key(actor: str, key: str | None) -> str | None:
+def _stored_key(whose: str, key: str | None) -> str | None:
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY or not storable(key):
         raise Invalid("idempotency_key", f"1 to {MAX_KEY} characters")
-    return hashlib.sha256(f"{actor}\x1f{key}".encode()).hexdigest()
+    return hashlib.sha256(f"{whose}\x1f{key}".encode()).hexdigest()
 
 
 def _limits(session: Session, zone: Zone) -> ZoneParameters:

@@ -35,6 +35,7 @@ BEGUN_S: Final = 600.0  # how long somebody may take at the single sign-on [s]
 BEGUN_MAX: Final = 10_000  # sign-ins under way; past it the oldest is forgotten
 KNOWN_S: Final = 3600.0  # how long its addresses and keys are kept [s]
 LEEWAY_S: Final = 60  # by which its clock may differ [s]
+SUBJECT_MAX: Final = 255  # characters of a `sub` (OpenID Connect Core 1.0, 2)
 ANSWER_MAX: Final = 1 << 20  # of what it answers [bytes]
 TIMEOUT_S: Final = 10.0  # for one answer [s]
 
@@ -147,7 +148,11 @@ class SingleSignOn:
             The single sign-on does not answer.
         """
         begun = self._begun.pop(_digest(held), None)
-        if begun is None or self._monotonic() - begun.at_s > BEGUN_S or not hmac.compare_digest(begun.state, state):
+        if (
+            begun is None
+            or self._monotonic() - begun.at_s > BEGUN_S
+            or not hmac.compare_digest(begun.state.encode(), state.encode("utf-8", "replace"))
+        ):
             raise _refused("not begun here, or too late")
         about, keys = await self._about()
         form = {
@@ -182,7 +187,8 @@ class SingleSignOn:
         except (JoseError, ValueError) as exc:
             self._known = None  # the keys may have been changed: they are asked for anew
             raise _refused(f"its token is not valid: {exc}") from exc
-        if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != self.config.client_id:
+        several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        if (several or "azp" in claims) and claims.get("azp") != self.config.client_id:
             raise _refused("its token is for somebody else too")
         return claims
 
@@ -192,7 +198,11 @@ class SingleSignOn:
             raise _refused(f"its token has no {self.config.claim}")
         if self.config.claim == "email" and claims.get("email_verified") is not True:
             raise _refused("its e-mail address is not verified there")
-        return Identity(self.config.issuer, str(claims["sub"])[:300], login.strip().lower())
+        subject = str(claims["sub"])
+        # Made lower, letters beyond ASCII may become another's: KELVIN SIGN becomes k. A cut subject may be another's too.
+        if not login.isascii() or len(subject) > SUBJECT_MAX:
+            raise _refused(f"its {self.config.claim} is not ASCII, or its sub is longer than {SUBJECT_MAX}")
+        return Identity(self.config.issuer, subject, login.strip().lower())
 
     async def _about(self) -> tuple[Mapping[str, Any], KeySet]:
         """Return its addresses and keys, asked for once in an hour."""

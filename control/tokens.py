@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from control.access import EVERYTHING, Grant, Principal
 from control.audit import Trail, record
-from control.checks import check_name
+from control.checks import RESERVED, check_name
 from control.errors import Conflict, Invalid, NotFound
 from control.grants import read_grants, write_grants
 from control.paging import Order
@@ -75,7 +75,8 @@ def create(
     NotFound, Invalid
         A grant names nothing, or the end has passed.
     """
-    check_name("name", name)
+    if check_name("name", name) in RESERVED:
+        raise Invalid("name", f"none of {', '.join(sorted(RESERVED))}, as Tirta calls itself")
     if not grants:
         raise Invalid("grants", "at least one role")
     if expires_ms is not None and expires_ms <= now_ms:
@@ -153,7 +154,8 @@ def check(session: Session, text: str, *, now_ms: int) -> tuple[Principal, int |
     if disabled_ms is not None:
         return None
     grants = read_grants(session, token_ids=[row.id], person_ids=[] if owner_id is None else [owner_id])
-    return Principal(row.name, "token", tuple(grants.values()), owner_id, row.id), row.used_ms
+    layers = (grants[row.id],) if owner_id is None else (grants[row.id], grants[owner_id])
+    return Principal(row.name, "token", layers, owner_id, row.id), row.used_ms
 
 
 def touch(session: Session, token_id: int, now_ms: int) -> None:

@@ -91,6 +91,11 @@ async def test_finish_with_a_sound_token_gives_the_identity_and_shows_the_verifi
         {"email_verified": False},
         {"email_verified": None},
         {"email_verified": "true"},
+        {"email": "ani@bali\u212apapan.example"},  # KELVIN SIGN, whose lower case is k
+        {"email": "\uff41ni@balikpapan.example"},
+        {"azp": "another"},
+        {"aud": ["tirta"], "azp": "another"},
+        {"sub": "7" * 256},
     ],
     ids=json.dumps,
 )
@@ -137,3 +142,11 @@ async def test_begin_more_often_than_can_be_remembered_forgets_the_oldest(monkey
     state = parse_qs(urlsplit(first[0]).query)["state"][0]
     with pytest.raises(WrongCredentials):
         await client.finish(first[1], state, "code")
+
+
+@pytest.mark.parametrize("state", ["", "é", "\x00", "\ud800", "x" * 200])
+async def test_finish_with_another_state_is_refused(state: str) -> None:
+    client = SingleSignOn(CONFIG, lambda: 0.0, lambda: NOW_S * 1000, httpx2.MockTransport(Provider()))
+    _, held = await client.begin()
+    with pytest.raises(WrongCredentials):
+        await client.finish(held, state, "code")

@@ -98,3 +98,23 @@ def test_create_without_a_role_or_on_nothing_and_revoke_of_an_unknown_name_say_s
             tokens.revoke(session, "nobody", now_ms=NOW)
     with pytest.raises(NotFound, match="city"), database.session() as session:
         tokens.create(session, "first", (Grant("viewer", Scope("city", "nowhere")),), now_ms=NOW)
+
+
+@pytest.mark.parametrize("name", ["controller", "device", "command-line", "tirta", "stranger"])
+def test_create_with_a_name_that_the_ledger_has_for_tirta_itself_is_refused(database: Database, name: str) -> None:
+    with database.session() as session, pytest.raises(Invalid, match="name"):
+        tokens.create(session, name, tokens.EVERYTHING, now_ms=NOW)
+    with database.session() as session, pytest.raises(Invalid, match="login"):
+        people.create_person(session, name, "T", home=Scope("all"), trail=Trail("tester", "local", NOW))
+
+
+def test_check_gives_the_tokens_own_roles_before_those_of_who_made_it(database: Database) -> None:
+    with database.session() as session:
+        ani = people.create_person(
+            session, "ani", "A", home=Scope("all"), grants=[Grant("supervisor")], trail=Trail("tester", "local", NOW)
+        )
+        text, token = tokens.create(session, "meter", [Grant("viewer")], now_ms=NOW, owner_id=ani.id)
+        found = tokens.check(session, text, now_ms=NOW)
+    assert found is not None
+    assert found[0].layers == ((Grant("viewer"),), (Grant("supervisor"),))
+    assert (found[0].key, ani.principal.key) == (f"token:{token.id}", f"person:{ani.id}")
