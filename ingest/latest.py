@@ -81,15 +81,6 @@ class LatestState:
             return -1
         return int(self._row[index, zone])
 
-    def zone_values(self, site: str, device: str, zone: int) -> dict[str, tuple[float, int]]:
-        """Return quantity -> (value in its unit, time of measurement [ms since the Unix epoch]) of one zone."""
-        with self._lock:
-            row = self._find(site, device, zone)
-            if row < 0:
-                return {}
-            values, times = self._values[row].tolist(), self._ts_ms[row].tolist()
-        return {name: (values[j], times[j]) for name, j in self._columns.items() if times[j] != _NEVER}
-
     def table(
         self, keys: Sequence[tuple[str, str, int]], quantities: Sequence[str]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -52,7 +52,7 @@ async def test_replay_quarantine_after_the_device_is_registered_is_stored_once(h
     }  # fmt: skip
     assert await ids(api) == []
     assert (await api.post(f"{PATH}/{entry}/replay")).status_code == 404
-    assert house.services.latest.zone_values("taman-kota", "bedeng-1", 1)["soil_moisture"][0] == 0.31
+    assert house.services.latest.gather([("taman-kota", "bedeng-1", 1)], "soil_moisture")[0].tolist() == [0.31]
 
 
 async def test_replay_many_replays_the_oldest_of_a_reason_and_goes_on_after(house: House, api: httpx2.AsyncClient) -> None:

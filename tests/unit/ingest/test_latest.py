@@ -50,7 +50,8 @@ def test_update_in_any_order_keeps_the_newest_and_of_one_instant_the_last(
 def test_update_with_late_data_does_not_replace_what_is_newer() -> None:
     latest = LatestState(make_devices(), CATALOGUE)
     latest.update([rows_of((0, 1, 5), flow=5.0), rows_of((0, 1, 4), ts_ms=NOW_MS - 1, flow=4.0, rain=1.0)])
-    assert latest.zone_values("kebun", "bed-0", 1) == {"flow": (5.0, NOW_MS), "rain": (1.0, NOW_MS - 1)}
+    values, times = latest.table([("kebun", "bed-0", 1)], ["flow", "rain"])
+    assert (values.tolist(), times.tolist()) == ([[5.0, 1.0]], [[NOW_MS, NOW_MS - 1]])
 
 
 def test_gather_of_zones_and_devices_that_are_not_known_is_nan() -> None:
@@ -62,7 +63,6 @@ def test_gather_of_zones_and_devices_that_are_not_known_is_nan() -> None:
     assert values[0] == 5.0
     assert np.isnan(values[1:]).all()
     assert times.tolist() == [NOW_MS, -1, -1, -1]
-    assert latest.zone_values("kebun", "none", 1) == {}
 
 
 def test_table_of_some_quantities_agrees_with_each_alone_and_keeps_their_order() -> None:

@@ -111,7 +111,10 @@ async def test_backlog_of_a_dry_bed_behind_a_fresh_wet_reading_waters_nothing(ho
     house.receive(*backlog(60, 0.05)[::-1])
     await house.minute()
     assert house.acts() == 0
-    assert house.latest.zone_values("pilot", "garden", 1)["soil_moisture"] == (0.35, START_MS)
+    assert [column.tolist() for column in house.latest.gather([("pilot", "garden", 1)], "soil_moisture")] == [
+        [0.35],
+        [START_MS],
+    ]
 
 
 async def test_fresh_dry_reading_at_the_end_of_a_backlog_is_acted_on(house: House) -> None:
