@@ -30,6 +30,7 @@ from ingest.rejects import rejected_records, rejected_rows
 from ingest.sequences import Sequences
 from ingest.store.batch import NOT_GIVEN, RejectedRow, Rows
 from ingest.store.tiers import Retention, kept_from_ms
+from ingest.tally import Tally
 
 __all__ = ["Judge", "Judged", "Outcome", "keep_rows"]
 
@@ -37,6 +38,7 @@ Outcome = Literal["stored", "duplicate", "refused"]
 
 _REJECTED: Final = ""  # stands for a kind where marks of rejected records are kept beside those of duplicates
 _SESSIONS: Final = "sessions"
+_TALLY: Final = "tally"
 # Places of replayed records: where those of a burst seldom reach, so that a replayed record without a number does not get
 # the instant of another one that the same device sent within that millisecond.
 _REPLAY_PLACE: Final = 500_000
@@ -97,6 +99,7 @@ class Judge:
         self._marks: dict[tuple[int, str], NDArray[np.int64]] = {}
         self.sessions = SessionLosses()
         self.position = progress.position()
+        self.tally = Tally.load(progress.note(_TALLY), self.position)
         if kept := progress.note(_SESSIONS):
             self.sessions.load(kept)
         for address, state in progress.states():
@@ -200,6 +203,7 @@ class Judge:
                 kept.append(rows)
         self._latest.update(kept)
         judged.rows += sum(map(len, kept))
+        self.tally.add(sum(map(len, kept)))
         judged.bursts.append(replace(decoded, rows=tuple(kept)))
 
     def _keep(self, position: int, burst: StoredBurst, rejects: Sequence[Reject]) -> None:
@@ -265,9 +269,11 @@ class Judge:
         """
         marks = dict(self._marks)
         changed = self._sequences.take_changed()
+        self.tally.note(self.position + 1, forget_below)
+        notes = {_SESSIONS: self.sessions.dump(), _TALLY: self.tally.dump()}
         states = [(self._devices.address(index), state) for index, state in changed]
         try:
-            self._progress.save(self.position, states, marks, forget_below, {_SESSIONS: self.sessions.dump()})
+            self._progress.save(self.position, states, marks, forget_below, notes)
         except JournalError:
             self._sequences.mark_changed(index for index, _ in changed)
             raise

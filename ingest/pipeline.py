@@ -34,6 +34,7 @@ from ingest.journal import Entry, Fence, SqliteJournal
 from ingest.judge import Judge, Judged
 from ingest.notes import Notes
 from ingest.session_watch import SessionWatch
+from ingest.store.holes import Hole
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
 from ingest.writer import StoreWriter, WriterConfig
@@ -211,6 +212,11 @@ class Ingest:
                 found[f"store {writer.name}"] = writer.trouble
         return found
 
+    @property
+    def holes(self) -> dict[str, tuple[Hole, ...]]:
+        """What a store never got and will never get by itself, by the store's name; empty when each has everything."""
+        return {writer.name: writer.holes for writer in self.writers if writer.holes}
+
     async def _receive(self) -> None:
         async for burst in self._link.bursts():
             await self._watch.note()  # before what came after it
@@ -370,14 +376,15 @@ class Ingest:
                 self._note_failure("checkpoint", exc)
                 continue
             self._note_success("checkpoint")
-            history.append((loop.time(), min(slowest, checkpoint + 1)))
+            history.append((loop.time(), self._judge.tally.floor(min(slowest, checkpoint + 1))))
             safe = None
             while history and history[0][0] <= loop.time() - self._config.flush_horizon_s:
                 safe = history.popleft()[1]
             if safe is not None:
                 try:
                     # Never past a store that was put back since.
-                    await loop.run_in_executor(self._commits, self._journal.trim, _PART, min(safe, self._slowest()))
+                    upto = self._judge.tally.floor(min(safe, self._slowest()))
+                    await loop.run_in_executor(self._commits, self._journal.trim, _PART, upto)
                 except (Full, Unavailable) as exc:
                     self._note_failure("trim", exc)
                 else:

@@ -27,8 +27,9 @@ from ingest.decode import DecodedBurst
 from ingest.errors import Full, Gap, Unavailable
 from ingest.journal import SqliteJournal
 from ingest.judge import Judge
-from ingest.store.batch import Batch, RejectedRow, Rows
+from ingest.store.batch import Batch, Reach, RejectedRow, Rows
 from ingest.store.errors import StoreError, StoreUnavailable
+from ingest.store.holes import Hole, describe_holes
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
 
@@ -70,7 +71,13 @@ class Forgetful(Protocol):
 
 
 class StoreWriter:
-    """The consumer that feeds one store."""
+    """The consumer that feeds one store.
+
+    Attributes
+    ----------
+    holes : tuple of Hole
+        What the store never got, found when it came to positions that are gone from the journal.
+    """
 
     def __init__(
         self, store: SeriesStore, tail: DecodedTail, journal: SqliteJournal, judge: Judge, config: WriterConfig
@@ -90,7 +97,12 @@ class StoreWriter:
         self._config = config
         self._stopping = threading.Event()
         self._rng = random.Random()
-        self._move_to(store.cursor())
+        self.holes = store.holes()
+        reach = store.reach()
+        self._records = reach.records
+        self._move_to(reach.position)
+        if self._records is None:
+            self._records = judge.tally.before(self.cursor + 1)
         self._counted = self.cursor  # what is given again up to here was counted before
 
     async def run(self) -> None:
@@ -129,8 +141,13 @@ class StoreWriter:
             if newest and waiting < self._config.batch_rows and now - waited_since < self._config.batch_s:
                 self._stopping.wait(self._config.batch_s - (now - waited_since))
                 continue
-            self._write(Batch(join_rows(bursts), bursts[-1].position), bursts)
+            self._write(self._batch(bursts), bursts)
             waited_since = time.monotonic()
+
+    def _batch(self, bursts: list[DecodedBurst]) -> Batch:
+        count = sum(len(rows) for burst in bursts for rows in burst.rows)
+        records = None if self._records is None else self._records + count
+        return Batch(join_rows(bursts), bursts[-1].position, records, bursts[-1].received_ms)
 
     def _next(self, wait: float) -> list[DecodedBurst]:
         bursts = self._tail.read_from(self.cursor + 1, self._config.batch_rows, wait)
@@ -144,16 +161,26 @@ class StoreWriter:
             self._wait(str(exc), self._config.backoff_max_s)
             return []
         except Gap as exc:
-            # A store that joins later, or was put back from an old copy, begins where the journal does.
-            logger.warning(
-                "store %s is at %d, the journal begins at %d: what lies between is not in it",
-                self.name,
-                self.cursor,
-                exc.first,
-                extra={"action": "store_gap"},
-            )
-            self._move_to(exc.first - 1)
+            self._skip_to(exc.first)
             return []
+
+    def _skip_to(self, first: int) -> None:
+        """Begin where the journal does, and keep what the store misses: it was left out, joins later, or is an old copy."""
+        before, records = self.store.reach(), self._judge.tally.before(first)
+        missed = None if records is None or self._records is None else records - self._records
+        count = first - 1 - self.cursor
+        try:
+            there = self._journal.read_from(0, first, 1, 0.0)
+            end_ms = there[0].burst.received_ms if there else self._judge.sessions.heard_ms or None
+            hole = Hole(self.cursor + 1, first, count, missed, before.received_ms, end_ms)
+            self.store.skip(hole, Reach(first - 1, records, end_ms))
+            self.holes = self.store.holes()
+        except (StoreError, Full, Unavailable) as exc:
+            self._wait(str(exc), self._config.backoff_min_s)
+            return
+        logger.warning("store %s %s", self.name, describe_holes([hole]), extra={"action": "store_gap"})
+        self._records = records
+        self._move_to(first - 1)
 
     def _prepare(self) -> None:
         """Have the store ready before there are rows for it, so that what is in its way is told at the start."""
@@ -210,6 +237,7 @@ class StoreWriter:
             "store %s is given again what came after %d", self.name, upto, extra={"action": "store_put_back", "upto": upto}
         )
         self._move_to(upto)
+        self._records = self._judge.tally.before(upto + 1)
         return True
 
     def _keep_refused(self, batch: Batch, bursts: list[DecodedBurst], refused: Sequence[RejectedRow]) -> None:
@@ -229,6 +257,7 @@ class StoreWriter:
         self._note_recovery()
         self._count(batch, bursts, rejected)
         self._move_to(batch.upto)
+        self._records = batch.records
         self._counted = max(self._counted, batch.upto)
 
     def _note_recovery(self) -> None:

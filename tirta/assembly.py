@@ -38,6 +38,7 @@ from ingest.pipeline import Ingest, IngestConfig
 from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig
 from ingest.sequences import Sequences
+from ingest.store.holes import describe_holes
 from ingest.store.protocol import SeriesStore
 from tirta import __version__
 from tirta.alarms import AlarmWatch, device_source, part_sources
@@ -268,7 +269,9 @@ def _health(admission: Admission, control_link: Link, ingest: Ingest) -> Callabl
             problems["certificate"] = admission.certificates.trouble
         names = ["broker", "journal", *(f"store {writer.name}" for writer in ingest.writers)]
         names += sorted(problems.keys() - set(names))  # such as the quarantine, or the checkpoint, whose volume fails
+        # A hole is told and no failure: it stays, however well the store works now.
+        told = {f"store {name}": describe_holes(holes) for name, holes in ingest.holes.items()} | problems
         # Without its journal nothing is acknowledged: that alone is worth a restart or a look at the disk.
-        return tuple(HealthCheck(name, name not in problems, problems.get(name, ""), name == "journal") for name in names)
+        return tuple(HealthCheck(name, name not in problems, told.get(name, ""), name == "journal") for name in names)
 
     return check

@@ -94,14 +94,20 @@ class _Reader(Collector):
         rows = CounterMetricFamily("tirta_store_rows", "Rows written to a store.", labels=["store"])
         retries = CounterMetricFamily("tirta_store_retries", "Attempts at a store that failed.", labels=["store"])
         refused = CounterMetricFamily("tirta_store_refused_rows", "Rows a store can never take.", labels=["store"])
+        expired = CounterMetricFamily("tirta_store_expired_rows", "Rows that waited until they were too old.", labels=["store"])
+        holes = GaugeMetricFamily("tirta_store_hole_positions", "Positions a store never got.", labels=["store"])
+        missed = GaugeMetricFamily("tirta_store_hole_records", "Records in them, as far as counted.", labels=["store"])
         behind = GaugeMetricFamily("tirta_store_behind", "Positions of the journal a store has yet to read.", labels=["store"])
         end = self._measured.journal.bounds(0).end
         for writer in self._measured.ingest.writers:
             rows.add_metric([writer.name], writer.rows)
             retries.add_metric([writer.name], writer.retries)
             refused.add_metric([writer.name], writer.rejected)
+            expired.add_metric([writer.name], writer.expired)
+            holes.add_metric([writer.name], sum(hole.positions for hole in writer.holes))
+            missed.add_metric([writer.name], sum(hole.records or 0 for hole in writer.holes))
             behind.add_metric([writer.name], max(end - 1 - writer.cursor, 0))
-        yield from (rows, retries, refused, behind)
+        yield from (rows, retries, refused, expired, holes, missed, behind)
 
     def _links(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("tirta_link_connected", "Whether a link to the broker is up.", labels=["link"])

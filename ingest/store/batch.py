@@ -14,7 +14,18 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLOCK_SERVER", "NOT_GIVEN", "RESERVED_NAMES", "TS_MAX_MS", "Batch", "DeviceNames", "Keep", "RejectedRow", "Rows"]
+__all__ = [
+    "CLOCK_SERVER",
+    "NOT_GIVEN",
+    "RESERVED_NAMES",
+    "TS_MAX_MS",
+    "Batch",
+    "DeviceNames",
+    "Keep",
+    "Reach",
+    "RejectedRow",
+    "Rows",
+]
 
 CLOCK_SERVER: Final = 1  # bit 0 of `flags`: the time is that of receipt, the device gave none
 NOT_GIVEN: Final = -1  # in `boot` and `seq`: the device does not count them
@@ -114,11 +125,37 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a store has been brought.
+
+    Attributes
+    ----------
+    position : int
+        Of the journal, 0 at first.
+    records : int or None
+        New records that stood in the journal up to there, None where that is not known.
+    received_ms : int or None
+        When what stands there was received, None where that is not known. [ms since the Unix epoch]
+    """
+
+    position: int
+    records: int | None = None
+    received_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows to be written together, and the journal position that they bring a store to."""
+    """Rows to be written together, and the journal position that they bring a store to; see `Reach`."""
 
     rows: tuple[Rows, ...]
     upto: int
+    records: int | None = None
+    received_ms: int | None = None
+
+    @property
+    def reach(self) -> Reach:
+        """How far they bring a store."""
+        return Reach(self.upto, self.records, self.received_ms)
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.rows)

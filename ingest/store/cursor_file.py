@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import astuple
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ingest.store.batch import Reach
 from ingest.store.errors import StoreRefused, StoreUnavailable
+from ingest.store.holes import Hole, with_hole
 from ingest.store.touched import Turn, Zone, ZoneHour
 
 __all__ = ["CursorFile"]
 
 _LAYOUT = """
-CREATE TABLE IF NOT EXISTS cursor (store TEXT PRIMARY KEY, upto INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cursor (
+    store TEXT PRIMARY KEY, upto INTEGER NOT NULL, records INTEGER, received_ms INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hole (
+    store TEXT NOT NULL, start_position INTEGER NOT NULL, end_position INTEGER NOT NULL, positions INTEGER NOT NULL,
+    records INTEGER, start_ms INTEGER, end_ms INTEGER
+);
 CREATE TABLE IF NOT EXISTS surveyed (store TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS touched (
     mark INTEGER PRIMARY KEY AUTOINCREMENT, store TEXT NOT NULL, kind TEXT NOT NULL,
@@ -27,7 +36,7 @@ CREATE TABLE IF NOT EXISTS touched (
 );
 CREATE INDEX IF NOT EXISTS touched_of_zone ON touched (store, site, device, zone, hour);
 """
-_PUT = "INSERT INTO cursor VALUES (?, ?) ON CONFLICT (store) DO UPDATE SET upto = excluded.upto"
+_PUT = "INSERT OR REPLACE INTO cursor (store, upto, records, received_ms) VALUES (?, ?, ?, ?)"
 
 
 class CursorFile:
@@ -40,17 +49,35 @@ class CursorFile:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_LAYOUT)
+            columns = {name for _, name, *_ in self._connection.execute("PRAGMA table_info(cursor)")}
+            for name in {"records", "received_ms"} - columns:  # a file of before they were kept
+                self._connection.execute(f"ALTER TABLE cursor ADD COLUMN {name} INTEGER")
         except sqlite3.Error as exc:
             raise StoreRefused(f"{path}: {exc}") from exc
 
-    def get(self, store: str) -> int:
-        """Return the position of a store, 0 if it has none."""
-        rows = self._run("SELECT upto FROM cursor WHERE store = ?", [(store,)])
-        return int(rows[0][0]) if rows else 0
+    def get(self, store: str) -> Reach:
+        """Return how far a store has been brought."""
+        rows = self._run("SELECT upto, records, received_ms FROM cursor WHERE store = ?", [(store,)])
+        return Reach(*rows[0]) if rows else Reach(0)
 
-    def put(self, store: str, upto: int) -> None:
-        """Keep the position of a store."""
-        self._run(_PUT, [(store, upto)])
+    def put(self, store: str, reach: Reach) -> None:
+        """Keep how far a store has been brought."""
+        self._run(_PUT, [(store, *astuple(reach))])
+
+    def holes(self, store: str) -> tuple[Hole, ...]:
+        """Return what a store never got, oldest first."""
+        columns = "start_position, end_position, positions, records, start_ms, end_ms"
+        rows = self._run(f"SELECT {columns} FROM hole WHERE store = ? ORDER BY rowid", [(store,)])  # noqa: S608
+        return tuple(Hole(*row) for row in rows)
+
+    def skip(self, store: str, hole: Hole, reach: Reach) -> None:
+        """Keep a hole and how far a store has been brought behind it, both or neither."""
+        holes = [(store, *astuple(each)) for each in with_hole(self.holes(store), hole)]
+        self._run_all(
+            ("DELETE FROM hole WHERE store = ?", [(store,)]),
+            ("INSERT INTO hole VALUES (?, ?, ?, ?, ?, ?, ?)", holes),
+            (_PUT, [(store, *astuple(reach))]),
+        )
 
     def is_surveyed(self, store: str) -> bool:
         """Say whether the rows that a store had before it had marks have been looked through."""
@@ -91,15 +118,20 @@ class CursorFile:
         with self._lock:
             self._connection.close()
 
-    def _run(self, statement: str, rows: list[tuple[str | int, ...]]) -> list[tuple[Any, ...]]:
+    def _run(self, statement: str, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Run a statement for each of some rows, in one transaction; return what the last one found."""
+        return self._run_all((statement, rows))
+
+    def _run_all(self, *work: tuple[str, list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+        """Run statements, each for its rows, in one transaction; return what the last one found."""
         found: list[tuple[Any, ...]] = []
         try:
             with self._lock:
                 self._connection.execute("BEGIN")
                 try:
-                    for values in rows:
-                        found = self._connection.execute(statement, values).fetchall()
+                    for statement, rows in work:
+                        for values in rows:
+                            found = self._connection.execute(statement, values).fetchall()
                     self._connection.execute("COMMIT")
                 except sqlite3.Error:
                     if self._connection.in_transaction:

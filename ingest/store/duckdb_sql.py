@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The DuckDB store's tables and the questions asked of them.
 
-    store   version, upto                              one row: version of this layout, the cursor
+    store   version, upto, records, received_ms        one row: version of this layout, the cursor and what is told with it
+    hole    start_position, end_position, …            what it never got (`ingest.store.holes`), in order
     device  id, site, name                             ids of the file's own
     "kind_…"                                           a table a kind, a row a record
             device, zone, ts_ms, boot, seq, place, flags, then a DOUBLE a quantity
@@ -25,6 +26,7 @@ __all__ = [
     "KIND_PREFIX",
     "LAYOUT",
     "LAYOUT_VERSION",
+    "TIERS_VERSION",
     "add_column",
     "count_rows",
     "create_kind",
@@ -35,17 +37,24 @@ __all__ = [
     "table_of",
 ]
 
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
+TIERS_VERSION: Final = 2  # the first layout with marks and tiers
 
 KIND_PREFIX: Final = "kind_"
 
 LAYOUT: Final = """
-CREATE TABLE IF NOT EXISTS store (version INTEGER NOT NULL, upto BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS store (version INTEGER NOT NULL, upto BIGINT NOT NULL, records BIGINT, received_ms BIGINT);
+ALTER TABLE store ADD COLUMN IF NOT EXISTS records BIGINT;
+ALTER TABLE store ADD COLUMN IF NOT EXISTS received_ms BIGINT;
+CREATE TABLE IF NOT EXISTS hole (
+    start_position BIGINT NOT NULL, end_position BIGINT NOT NULL, positions BIGINT NOT NULL,
+    records BIGINT, start_ms BIGINT, end_ms BIGINT
+);
 CREATE TABLE IF NOT EXISTS device (id INTEGER PRIMARY KEY, site VARCHAR NOT NULL, name VARCHAR NOT NULL, UNIQUE (site, name));
 CREATE TABLE IF NOT EXISTS touched (
     kind VARCHAR NOT NULL, device INTEGER NOT NULL, zone UTINYINT NOT NULL, hour INTEGER NOT NULL
 );
-INSERT INTO store SELECT 2, 0 WHERE NOT EXISTS (FROM store);
+INSERT INTO store SELECT 3, 0, NULL, NULL WHERE NOT EXISTS (FROM store);
 """
 
 # Every kind's columns before its quantities. `boot` and `seq` are NULL where the device does not count.

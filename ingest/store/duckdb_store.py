@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -24,10 +24,19 @@ from gateway.clock import Clock, WallClock
 from ingest.store import duckdb_sql as sql
 from ingest.store import duckdb_tiers as tiers
 from ingest.store.answers import Kept, answer_query, empty_series, needed_columns, tier_series
-from ingest.store.batch import Batch, DeviceNames, Keep, RejectedRow
+from ingest.store.batch import Batch, DeviceNames, Keep, Reach, RejectedRow
 from ingest.store.duckdb_file import DuckDBFile, transaction
-from ingest.store.duckdb_tables import Known, insert, read_known, read_tier_columns, with_columns, with_devices
+from ingest.store.duckdb_tables import (
+    Known,
+    insert,
+    read_holes,
+    read_known,
+    read_tier_columns,
+    with_columns,
+    with_devices,
+)
 from ingest.store.errors import StoreRefused, StoreUnavailable
+from ingest.store.holes import Hole, with_hole
 from ingest.store.protocol import HOUR_MS, Latest, Series, SeriesQuery, TierName
 from ingest.store.tiers import TIERS, Retention, Span, Tier, kept_from_ms, too_old, without
 from ingest.store.touched import TOUCHED_MAX, Touched, Turn
@@ -116,6 +125,26 @@ class DuckDBStore:
         with self._file.lend() as connection:
             return _one_int(connection.execute("SELECT upto FROM store"))
 
+    def reach(self) -> Reach:
+        """Return the cursor and what was told with it."""
+        with self._file.lend() as connection:
+            found = connection.execute("SELECT upto, records, received_ms FROM store").fetchone()
+        assert found is not None
+        return Reach(*found)
+
+    def skip(self, hole: Hole, reach: Reach) -> None:
+        """Keep the hole and move the cursor in one transaction."""
+        with self._writing, self._file.lend() as connection, transaction(connection):
+            holes = with_hole(read_holes(connection), hole)
+            connection.execute("DELETE FROM hole")
+            connection.executemany("INSERT INTO hole VALUES (?, ?, ?, ?, ?, ?)", [list(astuple(each)) for each in holes])
+            _move(connection, reach)
+
+    def holes(self) -> tuple[Hole, ...]:
+        """Return what the file never got."""
+        with self._file.lend() as connection:
+            return read_holes(connection)
+
     def prepare(self) -> None:
         """Return at once: the file was made when it was opened."""
 
@@ -136,7 +165,7 @@ class DuckDBStore:
                     known = with_columns(connection, known, rows)
                     insert(connection, rows, known.id_of_index[rows.device])
                 tiers.insert_marks(connection, marks, known.ids)
-                connection.execute("UPDATE store SET upto = ?", [batch.upto])
+                _move(connection, batch.reach)
             self._known = known
             self._touched.add(marks)
         return rejected
@@ -302,7 +331,8 @@ class DuckDBStore:
         known = read_known(connection)
         if version < sql.LAYOUT_VERSION:
             with transaction(connection):
-                tiers.mark_everything(connection, known.kinds)
+                if version < sql.TIERS_VERSION:
+                    tiers.mark_everything(connection, known.kinds)
                 connection.execute("UPDATE store SET version = ?", [sql.LAYOUT_VERSION])
         self._known = known
         self._tier_columns = read_tier_columns(connection, known.kinds)
@@ -319,6 +349,11 @@ def _read_rows(
     return [
         tiers.read_rows(connection, unit_ms, kind, keys, zone, span) for kind, keys in chosen.items() if keys for span in spans
     ]
+
+
+def _move(connection: duckdb.DuckDBPyConnection, reach: Reach) -> None:
+    """Move the cursor, inside the transaction of what it passes."""
+    connection.execute("UPDATE store SET upto = ?, records = ?, received_ms = ?", list(astuple(reach)))
 
 
 def _one_int(answer: duckdb.DuckDBPyConnection) -> int:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from ingest.store import duckdb_sql as sql
 from ingest.store.batch import Batch, DeviceNames, Rows
 from ingest.store.duckdb_tiers import TIER_PREFIX
+from ingest.store.holes import Hole
 from ingest.store.protocol import TierName
 from ingest.store.tiers import TIERS
 
-__all__ = ["Known", "insert", "read_known", "read_tier_columns", "with_columns", "with_devices"]
+__all__ = ["Known", "insert", "read_holes", "read_known", "read_tier_columns", "with_columns", "with_devices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,13 @@ def read_known(connection: duckdb.DuckDBPyConnection) -> Known:
         kinds[kind] = kinds.get(kind, frozenset()) | ({column} - sql.COLUMNS.keys())
     devices = connection.execute("SELECT site, name, id FROM device").fetchall()
     return Known(kinds, {(site, name): number for site, name, number in devices}, np.empty(0, dtype=np.int32))
+
+
+def read_holes(connection: duckdb.DuckDBPyConnection) -> tuple[Hole, ...]:
+    """Read what the file never got, oldest first."""
+    columns = "start_position, end_position, positions, records, start_ms, end_ms"
+    found = connection.execute(f"SELECT {columns} FROM hole ORDER BY start_position")  # noqa: S608
+    return tuple(Hole(*row) for row in found.fetchall())
 
 
 def read_tier_columns(

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from gateway.clock import Clock, WallClock
 from ingest.store import influx_flux as flux
 from ingest.store.answers import Kept, answer_query, needed_columns, tier_series
-from ingest.store.batch import Batch, DeviceNames, Keep, RejectedRow
+from ingest.store.batch import Batch, DeviceNames, Keep, Reach, RejectedRow
 from ingest.store.cursor_file import CursorFile
 from ingest.store.errors import StoreRefused, StoreRejected, StoreUnavailable
+from ingest.store.holes import Hole
 from ingest.store.line_protocol import encode_lines, read_name, stored_name
 from ingest.store.protocol import HOUR_MS, Latest, Series, SeriesQuery
 from ingest.store.tiers import DAY_MS, TIERS, Retention, Span, Tier, kept_from_ms, too_old, without
@@ -120,12 +121,26 @@ class InfluxStore:
 
     def cursor(self) -> int:
         """Return the journal position that this bucket has been brought to."""
+        return self._cursors.get(self._address).position
+
+    def reach(self) -> Reach:
+        """Return the cursor and what was told with it."""
         return self._cursors.get(self._address)
+
+    def skip(self, hole: Hole, reach: Reach) -> None:
+        """Keep the hole and move the cursor, both in the file beside."""
+        with self._writing:
+            self._cursors.skip(self._address, hole, reach)
+
+    def holes(self) -> tuple[Hole, ...]:
+        """Return what this bucket never got."""
+        return self._cursors.holes(self._address)
 
     def put_back(self, upto: int) -> None:
         """Move the cursor back: what was written after it may be forgotten, and is written again over itself."""
         with self._writing:
-            self._cursors.put(self._address, min(upto, self.cursor()))
+            if upto < self.cursor():
+                self._cursors.put(self._address, Reach(upto))
 
     def prepare(self) -> None:
         """Find or make the buckets, and mark what was there before there were marks."""
@@ -155,7 +170,7 @@ class InfluxStore:
                     rejected.extend(RejectedRow(number, int(places[number][index]), reason) for index, reason in found)
             if rejected and keep is not None:
                 keep(rejected)
-            self._cursors.put(self._address, batch.upto)
+            self._cursors.put(self._address, batch.reach)
         return (*expired, *rejected)
 
     def _prepare(self) -> None:

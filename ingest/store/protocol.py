@@ -13,7 +13,8 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.store.batch import Batch, Keep, RejectedRow
+from ingest.store.batch import Batch, Keep, Reach, RejectedRow
+from ingest.store.holes import Hole
 
 __all__ = [
     "HOUR_MS",
@@ -154,6 +155,15 @@ class SeriesStore(Protocol):
 
     def cursor(self) -> int:
         """Return the journal position that this store has been brought to, 0 at first."""
+
+    def reach(self) -> Reach:
+        """Return how far it has been brought, the cursor and what was told with it."""
+
+    def skip(self, hole: Hole, reach: Reach) -> None:
+        """Move the cursor over what is gone from the journal, and keep that it is missing, in one step."""
+
+    def holes(self) -> tuple[Hole, ...]:
+        """Return what it never got, oldest first."""
 
     def prepare(self) -> None:
         """Make what is missing before the first row, such as buckets, and look whether rows would be let in."""

@@ -14,7 +14,7 @@ Invariant: an hour whose rows are not all kept any more is closed: a store takes
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -100,7 +100,7 @@ def without(batch: Batch, rejected: Iterable[RejectedRow]) -> Batch:
     for row in rejected:
         unwanted.setdefault(row.rows, []).append(row.index)
     parts = (rows.without(unwanted[i]) if i in unwanted else rows for i, rows in enumerate(batch.rows))
-    return Batch(tuple(parts), batch.upto)
+    return replace(batch, rows=tuple(parts))
 
 
 def choose_tier(query: SeriesQuery) -> Tier | None:

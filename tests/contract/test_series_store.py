@@ -20,8 +20,10 @@ from ingest.store import (
     Batch,
     DuckDBConfig,
     DuckDBStore,
+    Hole,
     InfluxConfig,
     InfluxStore,
+    Reach,
     Retention,
     Rows,
     SeriesQuery,
@@ -153,6 +155,31 @@ def test_cursor_after_reopen_is_that_of_the_last_batch(open_store: Opener) -> No
     store = open_store()
     assert store.cursor() == 42
     assert store.count("pilot", "bed-1") == 2
+
+
+def test_reach_after_reopen_is_what_the_last_batch_told(open_store: Opener) -> None:
+    store = open_store()
+    assert store.reach() == Reach(0)
+    store.prepare()
+    store.write(Batch((rows(minutes(2), flow=[1, 2]),), 41, 2, START + HOUR))
+    store = open_store()
+    assert store.reach() == Reach(41, 2, START + HOUR)
+    store.write(Batch((), 42))
+    assert store.reach() == Reach(42)
+
+
+def test_skip_moves_the_cursor_and_keeps_the_hole_over_a_reopen(open_store: Opener) -> None:
+    store = open_store()
+    store.write(Batch((rows(minutes(2), flow=[1, 2]),), 4, 2, START))
+    assert store.holes() == ()
+    first, second = Hole(5, 9, 4, 30, START, START + HOUR), Hole(20, 22, 2, None, None, None)
+    store.skip(first, Reach(8, 32, START + HOUR))
+    store.skip(second, Reach(21))
+    store = open_store()
+    assert (store.cursor(), store.holes(), store.reach()) == (21, (first, second), Reach(21))
+    assert store.count("pilot", "bed-1") == 2
+    store.write(Batch((rows(minutes(3)[2:], flow=[3], seq=2),), 22))
+    assert (store.cursor(), store.holes()) == (22, (first, second))
 
 
 def test_write_of_a_batch_not_beyond_the_cursor_changes_nothing(open_store: Opener) -> None:

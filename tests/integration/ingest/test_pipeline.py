@@ -38,7 +38,7 @@ from ingest.pipeline import Ingest, IngestConfig
 from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig
 from ingest.sequences import GapTotals, Sequences
-from ingest.store import Batch, DuckDBConfig, DuckDBStore, SeriesQuery, StoreUnavailable
+from ingest.store import Batch, DuckDBConfig, DuckDBStore, Hole, SeriesQuery, StoreUnavailable
 from ingest.store.batch import Keep, RejectedRow
 from ingest.writer import WriterConfig
 from tests.servers.mosquitto import Mosquitto
@@ -76,7 +76,7 @@ class House:
 
     @asynccontextmanager
     async def running(
-        self, config: IngestConfig = QUICK, *, max_bytes: int = 2**30, away: bool = False
+        self, config: IngestConfig = QUICK, *, max_bytes: int = 2**30, away: bool = False, left_out: bool = False
     ) -> AsyncIterator[Ingest]:
         self.devices = DeviceTable()
         for name in DEVICES:
@@ -90,6 +90,7 @@ class House:
         self.sequences = Sequences()
         decoder = BurstDecoder(self.devices, CATALOGUE)
         judge = Judge(decoder, self.devices, self.sequences, self.quarantine, self.latest, self.progress)
+        stores = [] if left_out else [self.store]
         credential = self.broker[INGEST]
         link_config = LinkConfig(
             self.broker.host,
@@ -105,7 +106,7 @@ class House:
             async with Link(link_config, rng=random.Random(1)) as link:
                 notes = Notes(link, judge, self.devices, LiveFeed(), WallClock())
                 async with Ingest(
-                    config, link=link, journal=self.journal, judge=judge, stores=[self.store], notes=notes, clock=WallClock()
+                    config, link=link, journal=self.journal, judge=judge, stores=stores, notes=notes, clock=WallClock()
                 ) as ingest:
                     await link.wait_connected(10)
                     self.link = link
@@ -132,7 +133,7 @@ class House:
     def sees(self, device: int, flow: float) -> bool:
         """Whether this is the newest flow of a device's first zone."""
         site, name = DEVICES[device].split("/")
-        return self.latest.zone_values(site, name, 1).get("flow", (None, 0))[0] == flow
+        return self.latest.gather([(site, name, 1)], "flow")[0][0] == flow
 
     def reopened(self) -> House:
         self.devices = DeviceTable()
@@ -209,7 +210,7 @@ async def test_ingest_of_what_devices_publish_is_read_back_whole(house: House, b
         assert ingest.problems == {}
         assert ingest.counters.messages == 2000
         assert house.link.counters.acks_sent == 2000
-        assert house.latest.zone_values("kebun", "bed-0", 1)["flow"][0] == 999
+        assert house.sees(0, 999)
         await until(lambda: house.journal.bounds(0).size == 0, "the journal is trimmed")
 
 
@@ -226,6 +227,32 @@ async def test_ingest_stopped_in_the_middle_drains_and_goes_on_after_the_start(h
     async with house.running():
         await until(lambda: house.counts()[0] == 700, "what came meanwhile is stored")
         assert house.sequences.contiguous(0, 1) == 699
+
+
+async def test_ingest_with_a_store_that_was_left_out_too_long_counts_what_it_misses(
+    house: House, beds: list[Publisher]
+) -> None:
+    async with house.running():
+        await send(beds[0], (record(seq) for seq in range(50)))
+        await until(lambda: house.counts()[0] == 50, "the first are stored")
+    async with house.running(left_out=True) as ingest:
+        await send(beds[0], (record(seq) for seq in (*range(40, 60), *range(50, 300))))  # some of them twice
+        await until(lambda: ingest.counters.rows == 250, "all is decided about")
+        await until(lambda: house.journal.bounds(0).size == 0, "the journal is trimmed without the store")
+    for _ in range(2):
+        async with house.running() as ingest:
+            (hole,) = ingest.writers[0].holes or await holes_of(ingest)
+            assert (hole.records, hole.end - hole.start) == (250, hole.positions)
+            assert ingest.problems == {}
+    async with house.running() as ingest:
+        await send(beds[0], (record(seq) for seq in range(300, 310)))
+        await until(lambda: house.counts()[0] == 60, "what comes after is stored")
+        assert ingest.holes == {"duckdb": (hole,)}
+
+
+async def holes_of(ingest: Ingest) -> tuple[Hole, ...]:
+    await until(lambda: ingest.holes, "the hole is found")
+    return ingest.holes["duckdb"]
 
 
 async def test_ingest_killed_again_and_again_loses_and_doubles_nothing(house: House, beds: list[Publisher]) -> None:
@@ -524,4 +551,5 @@ async def test_ingest_of_a_three_days_backlog_keeps_no_other_device_waiting_and_
         found = house.store.series(query)
         assert found.ts_ms.tolist() == [now_ms - 3 * DAY_MS + seq * 60_000 for seq in range(4320)]
         assert found.values["flow"].tolist() == [1 + seq % 7 for seq in range(4320)]
-        assert house.latest.zone_values("kebun", "bed-0", 1)["flow"] == (1 + 4319 % 7, now_ms - 3 * DAY_MS + 4319 * 60_000)
+        flow, at_ms = house.latest.gather([("kebun", "bed-0", 1)], "flow")
+        assert (flow[0], at_ms[0]) == (1 + 4319 % 7, now_ms - 3 * DAY_MS + 4319 * 60_000)

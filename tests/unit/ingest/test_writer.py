@@ -21,8 +21,9 @@ from ingest.latest import LatestState
 from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig
 from ingest.sequences import Sequences
-from ingest.store.batch import Batch, Keep, RejectedRow
+from ingest.store.batch import Batch, Keep, Reach, RejectedRow
 from ingest.store.errors import StoreError, StoreRefused, StoreRejected, StoreUnavailable
+from ingest.store.holes import Hole
 from ingest.store.protocol import SeriesStore
 from ingest.tail import DecodedTail
 from ingest.writer import StoreWriter, WriterConfig, join_rows
@@ -40,6 +41,9 @@ class NotedStore:
     unready: list[StoreError] = field(default_factory=list)
     failures: list[StoreError] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
+    records: int | None = None
+    received_ms: int | None = None
+    found: list[Hole] = field(default_factory=list)
     refuse: int = 0
     expire: int = 0
     flushed: int = 0
@@ -47,6 +51,16 @@ class NotedStore:
 
     def cursor(self) -> int:
         return self.upto
+
+    def reach(self) -> Reach:
+        return Reach(self.upto, self.records, self.received_ms)
+
+    def skip(self, hole: Hole, reach: Reach) -> None:
+        self.found.append(hole)
+        self.upto, self.records, self.received_ms = reach.position, reach.records, reach.received_ms
+
+    def holes(self) -> tuple[Hole, ...]:
+        return tuple(self.found)
 
     def prepare(self) -> None:
         if self.unready:
@@ -60,7 +74,7 @@ class NotedStore:
             keep(refused)
         if batch.upto > self.upto:
             self.batches.append(batch)
-            self.upto = batch.upto
+            self.upto, self.records, self.received_ms = batch.upto, batch.records, batch.received_ms
         self.written()
         expired = range(len(refused), min(len(refused) + self.expire, len(batch)))
         return (*refused, *(RejectedRow(0, i, "old", expired=True) for i in expired))
@@ -195,8 +209,46 @@ async def test_run_of_a_store_whose_position_was_trimmed_goes_on_where_the_journ
     house.decide(6)
     house.journal.trim(0, 4)
     house.tail = DecodedTail(7)
-    await run_out(house, house.writer(store))
+    writer = house.writer(store)
+    await run_out(house, writer)
     assert store.seqs() == [3, 4, 5]
+    assert writer.holes == (Hole(1, 4, 3, None, None, NOW_MS),)  # nobody counted what stood before a position within
+
+
+async def test_run_of_a_store_that_was_left_out_counts_what_it_missed(house: House) -> None:
+    house.append(0, 1, 1, 2)
+    house.decide(4)
+    house.judge.checkpoint(0)
+    store = NotedStore()
+    await run_out(house, house.writer(store))
+    assert (store.seqs(), store.records) == ([0, 1, 2], 3)
+    house.append(2, 3, 4, 4, 5)  # while it is left out
+    house.decide(9)
+    house.judge.checkpoint(0)
+    house.append(6, 7)
+    house.decide(11)
+    house.judge.checkpoint(0)
+    house.journal.trim(0, house.judge.tally.floor(11))
+    house.tail = DecodedTail(12)
+    writer = house.writer(store)
+    await run_out(house, writer)
+    assert store.seqs() == [0, 1, 2, 6, 7]
+    assert writer.holes == (Hole(5, 10, 5, 3, NOW_MS, NOW_MS),)
+    assert (store.records, house.judge.tally.records) == (8, 8)
+    assert house.writer(store).holes == writer.holes  # a store keeps its holes
+
+
+async def test_run_of_a_store_that_joins_later_counts_what_came_before_it(house: House) -> None:
+    house.append(*range(5))
+    house.decide(5)
+    house.judge.checkpoint(0)
+    house.journal.trim(0, house.judge.tally.floor(6))
+    house.tail = DecodedTail(6)
+    store = NotedStore()
+    writer = house.writer(store)
+    await run_out(house, writer)
+    assert (store.seqs(), store.upto) == ([], 5)
+    assert [(hole.positions, hole.records) for hole in writer.holes] == [(5, 5)]
 
 
 async def test_run_of_a_store_ahead_of_what_is_decided_writes_nothing_twice(house: House) -> None:
