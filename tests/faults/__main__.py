@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the fault tests: `python -m tests.faults [--test N] [--quick] [--long] [--resume] [--seed S]`.
 
-Prints a line as each ends, then a table, then a line of JSON a test. What has ended is kept in the cache folder, so that
-`--resume` goes on where a run was cut off. Ends with 0 only when no criterion failed.
+Prints a line as each ends, then a table, then a line of JSON a test, with the commit it was made on. What has ended is kept
+in the cache folder, so that `--resume` goes on where a run of the very same files was cut off. Ends with 0 only when no
+criterion failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import sys
 import tempfile
@@ -21,8 +21,7 @@ import pytest
 
 from tests.faults import ALL
 from tests.faults.case import Conditions, FaultTest
-
-_STATE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tirta" / "faults.json"
+from tests.faults.kept import KeptResults
 
 
 def main() -> int:
@@ -35,25 +34,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of everything left to chance; printed with each result")
     told = parser.parse_args()
     length = "quick" if told.quick else "long" if told.long else "full"
-    kept: dict[str, Any] = json.loads(_STATE.read_text("utf-8")) if _STATE.exists() else {}
-    done: dict[str, dict[str, Any]] = kept.get(length, {})
+    kept = KeptResults(length)
     results = []
     for test in ALL:
         if told.test and test.number not in told.test:
             continue
-        if told.resume and done.get(str(test.number), {}).get("pass") is True:
-            result = done[str(test.number)]
-        else:
+        result = kept.passed(test.number) if told.resume else None
+        if result is None:
             seed = random.SystemRandom().randrange(2**32) if told.seed is None else told.seed
             print(f"{test.number:>3}  {test.title} (seed {seed}) …", flush=True)
-            result = run_one(test, seed, quick=told.quick, long=told.long)
-            done[str(test.number)] = result
-            _keep(kept | {length: done})
+            result = {**run_one(test, seed, quick=told.quick, long=told.long), "tree": kept.tree}
+            kept.keep(test.number, result)
         print(f"     {_verdict(result)} in {result['seconds']:.0f} s", flush=True)
         results.append((test, result))
     _show(results)
-    if all(str(test.number) in done for test in ALL):
-        _keep({name: of for name, of in kept.items() if name != length})  # the next such run begins anew
+    if kept.has([test.number for test in ALL]):
+        kept.forget()  # the next such run begins anew
     return 0 if all(result["pass"] is not False for _, result in results) else 1
 
 
@@ -71,13 +67,6 @@ def run_one(test: FaultTest, seed: int, *, quick: bool = False, long: bool = Fal
             found = {**findings.numbers, **({"failed": findings.failed} if findings.failed else {})}
             found["pass"] = not findings.failed
     return {"test": test.number, "seed": seed, **found, "seconds": round(time.monotonic() - begun_s, 1)}
-
-
-def _keep(state: dict[str, Any]) -> None:
-    _STATE.parent.mkdir(parents=True, exist_ok=True)
-    fresh = _STATE.with_suffix(".new")
-    fresh.write_text(json.dumps(state), "utf-8")
-    fresh.replace(_STATE)
 
 
 def _verdict(result: dict[str, Any]) -> str:
