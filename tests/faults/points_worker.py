@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Crash the way of a measurement at one point after the other, each in a forked process, and look what the next start finds.
 
-    list     run once, and write down every line of the path that is executed, in any thread, and every call of the journal's
-             file system: these are the points
+    list     run three times, and write down every line of the path that is executed, in any thread, and every call of the
+             journal's file system, with how often at least: each occurrence is a point, of a line up to one a record sent
     crash    run again and end by SIGKILL at one of them (a write may be done by half before)
     recover  start on what is left, be given again what was not acknowledged, and compare the store with everything sent
 
@@ -56,6 +56,9 @@ _DEVICES: Final = ("faults/d-0", "faults/d-1")
 _PATH: Final = "ingest/"  # every file of it that is run is on the way
 _LIMIT_S: Final = 30.0
 _MARGIN_S: Final = 0.012  # between bursts, so that commits, checkpoints and trims lie in between
+
+_LISTINGS: Final = 3  # how often a line is executed differs from run to run, with what falls together
+_OCCURRENCES: Final = _BURSTS * _PER_BURST  # of one line: once a record; beyond that the record's own columns are turned
 
 Point = tuple[str, int]  # what ("file:line", or "disk whole" and "disk half"), and which time
 
@@ -188,7 +191,17 @@ def in_a_fork(work: Callable[[], None]) -> int:
 
 
 def list_points(folder: Path) -> list[Point]:
-    """Run to the end once; return the points in a fixed order."""
+    """Run to the end some times; return the points in a fixed order."""
+    listings = [_count_hits(folder / f"listing-{i}") for i in range(_LISTINGS)]
+    hits = {place: min(one[place] for one in listings) for place in set.intersection(*(set(one) for one in listings))}
+    calls = hits.pop("disk")
+    lines = [(place, nth) for place, count in sorted(hits.items()) for nth in range(1, min(count, _OCCURRENCES) + 1)]
+    return lines + [(f"disk {how}", nth) for nth in range(1, calls + 1) for how in ("whole", "half")]
+
+
+def _count_hits(folder: Path) -> dict[str, int]:
+    """Run to the end; return how often each line, and the disk, was reached."""
+    folder.mkdir()
     out = folder / "points"
 
     def work() -> None:
@@ -202,10 +215,8 @@ def list_points(folder: Path) -> list[Point]:
         out.write_text(json.dumps(hits))
 
     assert in_a_fork(work) == 0, "the run without a crash failed"
-    hits = json.loads(out.read_text())
-    calls = hits.pop("disk")
-    points: list[Point] = [(place, nth) for place, count in sorted(hits.items()) for nth in sorted({1, (count + 1) // 2})]
-    return points + [(f"disk {how}", nth) for nth in range(1, calls + 1) for how in ("whole", "half")]
+    hits: dict[str, int] = json.loads(out.read_text())
+    return hits
 
 
 def crash(folder: Path, point: Point) -> None:
