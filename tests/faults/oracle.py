@@ -2,7 +2,9 @@
 """What devices saw and what a store holds, to be compared; nothing of the product is used for either.
 
 `Fleet` publishes with a foreign MQTT client and notes (device, boot, seq) when the broker has acknowledged it;
-`rows_in_duckdb` reads the store's file with DuckDB itself. LOST = acknowledged and not stored, DUP = stored more than once.
+`rows_in_duckdb` reads the store's file with DuckDB itself. A device that does not number its records counts them all the same,
+by its meter (`litres_total`), which is how the oracle knows them; for their boot stands -1. LOST = acknowledged and not stored,
+DUP = stored more than once.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ _BEHIND_MAX = 4_000  # published and not yet acknowledged, of one device
 
 
 def telemetry(boot: int, seq: int) -> dict[str, object]:
-    """Make one record of a bed, measured now."""
+    """Make one record of a bed, measured now; with boot -1 it tells its number by the meter alone."""
+    numbers = {"boot": boot, "seq": seq} if boot >= 0 else {"litres_total": float(seq)}
     return {
         "ts": time.time_ns() // 1_000_000,
-        "boot": boot,
-        "seq": seq,
+        **numbers,
         "soil_moisture": 0.2 + (seq % 100) / 1000,
         "soil_temperature": 27.5,
         "flow": 0.0,
@@ -52,11 +54,13 @@ class Device:
         outbox: bool = False,
         qos: int = 1,
         shed_each: int | None = None,
+        numbered: bool = True,
     ) -> None:
         self.username = username
-        self.boot = 1
+        self.boot = 1 if numbered else -1
         self.seq = 0
-        self.acked: set[tuple[int, int]] = set()
+        self.acked: dict[tuple[int, int], float] = {}  # and when, in seconds since the Unix epoch
+        self._last_ts = 0
         self.sent = 0
         self.refused = 0
         self._qos = qos
@@ -113,7 +117,10 @@ class Device:
         if self.unacknowledged >= _BEHIND_MAX:
             return False
         seq, self.seq = self.seq, self.seq + 1
-        payload = json.dumps(telemetry(self.boot, seq)).encode()
+        record = telemetry(self.boot, seq)
+        if self.boot < 0:  # told apart by their time alone
+            self._last_ts = record["ts"] = max(int(str(record["ts"])), self._last_ts + 1)
+        payload = json.dumps(record).encode()
         if self._outbox is not None:
             with self._lock:
                 self._outbox[seq] = payload
@@ -149,7 +156,7 @@ class Device:
         with self._lock:
             if mid in self._early:
                 self._early.discard(mid)
-                self.acked.update((self.boot, seq) for seq in numbers)
+                self._note(numbers)
             else:
                 self._waiting[mid] = numbers
 
@@ -160,7 +167,12 @@ class Device:
                 if self._qos:
                     self._early.add(mid)
             else:
-                self.acked.update((self.boot, seq) for seq in numbers)
+                self._note(numbers)
+
+    def _note(self, numbers: tuple[int, ...]) -> None:
+        now_s = time.time()
+        for seq in numbers:
+            self.acked.setdefault((self.boot, seq), now_s)
 
     def _on_connect(self, client: mqtt.Client, userdata: object, flags: object, reason: object, properties: object) -> None:
         client.subscribe(self._stored_topic, qos=0)
@@ -187,6 +199,8 @@ class Fleet:
         Of what they publish.
     shed_each : int, optional
         Each so-manieth record is measured and lost on the way, as with QoS 0 on a bad network.
+    numbered : bool
+        Whether they say their records' numbers.
     """
 
     def __init__(
@@ -198,9 +212,10 @@ class Fleet:
         outbox: bool = False,
         qos: int = 1,
         shed_each: int | None = None,
+        numbered: bool = True,
     ) -> None:
         self.devices = [
-            Device(name, secret, host, port, outbox=outbox, qos=qos, shed_each=shed_each)
+            Device(name, secret, host, port, outbox=outbox, qos=qos, shed_each=shed_each, numbered=numbered)
             for name, secret in credentials.items()
         ]
         self._rate = 0.0
@@ -231,6 +246,11 @@ class Fleet:
     def acked(self) -> set[Position]:
         """Everything that the broker has acknowledged."""
         return {(device.username, *number) for device in self.devices for number in list(device.acked)}
+
+    @property
+    def acked_at(self) -> dict[Position, float]:
+        """When the broker acknowledged what. [s since the Unix epoch]"""
+        return {(device.username, *number): at for device in self.devices for number, at in list(device.acked.items())}
 
     @property
     def sent(self) -> int:
@@ -285,13 +305,17 @@ class Fleet:
 
 
 def rows_in_duckdb(path: Path) -> Counter[Position]:
-    """Read how often each numbered record stands in the store's file."""
+    """Read how often each record stands in the store's file."""
     found: Counter[Position] = Counter()
     with duckdb.connect(str(path), read_only=True) as db:
-        tables = [name for (name,) in db.execute("select table_name from duckdb_tables()").fetchall() if "kind_" in name]
-        for table in tables:
+        columns = db.execute("select table_name, list(column_name) from duckdb_columns() group by all").fetchall()
+        for table, names in columns:
+            if "kind_" not in table:
+                continue
+            number = "coalesce(t.seq, t.litres_total::bigint)" if "litres_total" in names else "t.seq"
             question = (
-                f'select d.site, d.name, t.boot, t.seq, count(*) from "{table}" t join device d on d.id = t.device group by all'
+                f"select d.site, d.name, coalesce(t.boot, -1), {number}, count(*) "
+                f'from "{table}" t join device d on d.id = t.device group by all'
             )
             for site, name, boot, seq, count in db.execute(question).fetchall():
                 found[f"{site}/{name}", boot, seq] += count

@@ -340,6 +340,7 @@ async def _tell(
             "acks_dropped": link.counters.acks_dropped,
             "connections": link.counters.connections,
             "sessions_lost": link.counters.sessions_lost,
+            "windows": [(window.start_ms, window.end_ms) for window in ingest.sessions.windows],
             "missing": missing,
             "rss": process.memory_info().rss,
             "lag_p99_ms": float(np.percentile(recent, 99)) if recent else None,
