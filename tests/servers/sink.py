@@ -31,7 +31,7 @@ from typing import Any, Final
 
 __all__ = ["BAD_VALUE", "Sink"]
 
-BAD_VALUE: Final = 0.666  # a line with this moisture is one that the database can never take
+BAD_VALUE: Final = 0.666  # a line with this moisture is one that the database can never take, in no mode
 _LINE: Final = re.compile(r"[^,]+,device=([^,]+),site=([^,]+),zone=\d+ (\S+) (\d+)$")
 _BODY_MAX: Final = 8_192  # for the mode `413`: larger ones are refused [bytes]
 
@@ -86,7 +86,7 @@ class Sink:
         self._process = None
 
     def be(self, mode: str, **more: Any) -> None:
-        """Answer writes this way from now on: `ok`, `503`, `429`, `413`, `401`, `stall`, `reset`, `picky`."""
+        """Answer writes this way from now on: `ok`, `503`, `429`, `413`, `401`, `stall`, `reset`."""
         self._ask("POST", "/control", {"mode": mode, **more})
 
     @property
@@ -222,7 +222,7 @@ def _serve(port: int, rows: _Rows) -> None:
                 self._answer(413, {"code": "request too large", "message": "told to take only small ones"})
                 return
             keys, bad = _parse(body)
-            if mode == "picky" and bad:
+            if bad:  # however well it is
                 self._answer(400, {"code": "invalid", "message": "unable to parse: told not to take this value"})
                 return
             rows.put(keys)

@@ -90,7 +90,6 @@ def bring(folder: Path, url: str, boot: int) -> list[tuple[str, int | None]]:
 @pytest.fixture
 def sink(tmp_path: Path) -> Iterator[Sink]:
     with Sink(tmp_path / "sink") as running:
-        running.be("picky")
         yield running
 
 
