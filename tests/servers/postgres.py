@@ -25,8 +25,9 @@ import pytest
 from control.database import NEWEST_REVISION, open_database
 from tests.servers.mosquitto import free_port
 
-__all__ = ["Postgres", "empty_database", "postgres_programs", "postgres_server"]
+__all__ = ["SORTS", "Postgres", "empty_database", "postgres_programs", "postgres_server"]
 
+SORTS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))  # of control databases, for parametrising
 _DEBIAN = "/usr/lib/postgresql/15/bin"
 _CLEAN = """
 SET session_replication_role = replica;  -- no trigger, no foreign key

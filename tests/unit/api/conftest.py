@@ -9,12 +9,28 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.servers.postgres import SORTS
 from tests.unit.api.house import BED, POND, SITE, House, open_house
+
+# Whose routes read and write the control database: they are asked on both sorts of it.
+ON_BOTH = ("test_acts_routes", "test_habits", "test_registry_routes", "test_schedules_routes", "test_session")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "sort" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in ON_BOTH:
+        metafunc.parametrize("sort", SORTS)
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with open_house(tmp_path) as opened:
+def sort() -> str:
+    """Return the sort of control database that most tests are run on."""
+    return "sqlite"
+
+
+@pytest.fixture
+def house(sort: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    url = None if sort == "sqlite" else request.getfixturevalue("postgres_server").cleaned_database()
+    with open_house(tmp_path, url) as opened:
         yield opened
 
 

@@ -43,6 +43,7 @@ from ingest.quarantine import Quarantine, QuarantineConfig
 from ingest.sequences import Sequences
 from ingest.store.batch import Batch, Rows
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
+from tests.servers.sqlite import fresh_sqlite
 
 START_MS = 1_795_323_600_000  # 2026-11-22T05:00:00Z
 BUSY = 1_000_000  # requests a minute: tests ask faster than callers may, and at no set pace
@@ -143,10 +144,16 @@ class House:
 
 
 @contextmanager
-def open_house(folder: Path) -> Iterator[House]:
-    """Open every part in `folder`, with a token for each sort of rights, and close them after."""
+def open_house(folder: Path, url: str | None = None) -> Iterator[House]:
+    """Open every part in `folder`, with a token for each sort of rights, and close them after.
+
+    Parameters
+    ----------
+    url : str or None
+        Address of an empty control database; None makes one of SQLite.
+    """
     catalogue, devices, clock = load_catalogue(), DeviceTable(), SteppedClock(START_MS)
-    database = open_database(f"sqlite:///{folder}/control.db")
+    database = open_database(url or fresh_sqlite(folder))
     totals = frozenset(quantity.name for quantity in catalogue.quantities.values() if quantity.total)
     store = DuckDBStore(DuckDBConfig(folder / "series.duckdb"), devices, totals=totals, clock=clock)
     quarantine = Quarantine(QuarantineConfig(folder / "quarantine.db"))

@@ -11,13 +11,13 @@ import pytest
 from control import registry
 from control.database import Database, open_database
 from control.records import ZoneParameters, ZoneSpec
-from tests.servers.postgres import Postgres
+from tests.servers.postgres import SORTS, Postgres
 from tests.servers.sqlite import fresh_sqlite
 
 START_MS = 1_795_305_600_000  # 2026-11-22T00:00:00Z, 08:00 in Makassar
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+@pytest.fixture(params=SORTS)
 def sort(request: pytest.FixtureRequest) -> str:
     """Return which sort of database a test is run on: each is run on both."""
     found: str = request.param
