@@ -63,6 +63,7 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "create_device": Permission.EQUIP,
         "change_device": Permission.EQUIP,
         "rotate_credential": Permission.EQUIP,
+        "certify_device": Permission.EQUIP,
         "revoke_device": Permission.EQUIP,
         "list_zones": Permission.SEE,
         "show_zone": Permission.SEE,

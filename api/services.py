@@ -29,7 +29,17 @@ from ingest.latest import LatestState
 from ingest.quarantine import Quarantine, QuarantinedRecord
 from ingest.store.protocol import SeriesStore
 
-__all__ = ["HealthCheck", "Issued", "Needs", "Provisioner", "Services", "kind_of"]
+__all__ = [
+    "CertificateRefused",
+    "Certified",
+    "HealthCheck",
+    "Issued",
+    "Needs",
+    "Provisioner",
+    "RequestRefused",
+    "Services",
+    "kind_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,23 @@ class Issued:
 
     password: str = field(repr=False)
     notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A device's new certificate and the authority's, both PEM; and what a person has to do before it counts."""
+
+    certificate: str
+    authority: str
+    notice: str | None = None
+
+
+class CertificateRefused(Exception):
+    """This installation gives the device no certificate; the message says why and what to do."""
+
+
+class RequestRefused(CertificateRefused):
+    """The signing request does not do."""
 
 
 class Provisioner(Protocol):
@@ -52,6 +79,15 @@ class Provisioner(Protocol):
 
     async def rotate(self, address: Address, trail: Trail | None = None) -> Issued:
         """Make a new credential, and shut the old one out; `trail` says who asks for it."""
+
+    async def certify(self, address: Address, request: str, trail: Trail) -> Certified:
+        """Give a device a certificate for the key in its signing request (PEM); those it had before count no more.
+
+        Raises
+        ------
+        CertificateRefused, RequestRefused
+            This installation gives none, or none for this request; the message says what to do.
+        """
 
     async def revoke(self, address: Address) -> str | None:
         """Shut a device out, end its session and forget what the broker kept; return what a person has to do still."""

@@ -206,6 +206,11 @@ def set_password_hash(session: Session, key: str, password_hash: str, *, trail: 
         _record(session, trail, "device.credential", row, after={"credential": "new"})
 
 
+def note_certificate(session: Session, key: str, *, trail: Trail) -> None:
+    """Enter into the audit trail that a device is given a certificate; which those are the authority keeps."""
+    _record(session, trail, "device.certificate", _live(session, key), after={"certificate": "new"})
+
+
 def broker_users(session: Session) -> list[tuple[str, str]]:
     """Return the broker's user name and password hash of every live device that has been given a credential."""
     query = select(DeviceRow.site, DeviceRow.name, DeviceRow.password_hash)

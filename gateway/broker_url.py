@@ -60,7 +60,7 @@ def parse_broker_url(url: str) -> BrokerAddress:
 
 
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """Make a context that verifies the broker's certificate and name, TLS 1.2 or later.
+    """Make a context that verifies the other side's certificate and name, TLS 1.2 or later.
 
     Parameters
     ----------

@@ -5,12 +5,13 @@ TirtaError
 ├── InvalidSettings      fix the input
 ├── NotPossible          fix the input: what was asked does not go together
 ├── CertificateUnfit     fix the deployment: a certificate, its key, or the authority
+│   └── RequestUnfit     fix the input: a device's signing request
 └── ServiceAnswer        what the running service answered (status, detail)
 """
 
 from __future__ import annotations
 
-__all__ = ["CertificateUnfit", "InvalidSettings", "NotPossible", "ServiceAnswer", "TirtaError"]
+__all__ = ["CertificateUnfit", "InvalidSettings", "NotPossible", "RequestUnfit", "ServiceAnswer", "TirtaError"]
 
 
 class TirtaError(Exception):
@@ -27,6 +28,10 @@ class NotPossible(TirtaError):
 
 class CertificateUnfit(TirtaError):
     """A certificate cannot be used."""
+
+
+class RequestUnfit(CertificateUnfit):
+    """A device's signing request cannot be taken."""
 
 
 class ServiceAnswer(TirtaError):

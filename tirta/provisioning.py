@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from api.services import Issued
+from api.services import CertificateRefused, Certified, Issued, RequestRefused
 from control import registry
 from control.audit import Trail
 from control.database import Database
@@ -21,6 +23,10 @@ from gateway.credentials import hash_password, new_credential
 from ingest.devices import DeviceTable
 from ingest.feed import LiveFeed
 from tirta.brokers import Admission
+from tirta.errors import CertificateUnfit, RequestUnfit
+
+if TYPE_CHECKING:
+    from tirta.certificates import Certificates
 
 __all__ = ["DeviceProvisioner", "known_devices"]
 
@@ -86,6 +92,26 @@ class DeviceProvisioner:
             device = registry.get_device(session, address.key)
             zones = registry.zone_numbers(session, address.key).get(address.key, [])
         _make_known(self._devices, self._catalogue, device, zones)
+
+    async def certify(self, address: Address, request: str, trail: Trail) -> Certified:
+        """Give a device a certificate for the key in its request; those it had before count no more."""
+        certificates = self._admission.certificates
+        if certificates is None:
+            raise CertificateRefused("it does not speak TLS; run tirta init --tls, and set mqtts_certificates")
+        async with self._changing:
+            made = await asyncio.to_thread(self._certify, certificates, address, request, trail)
+        return replace(made, notice=await self._admission.take_certificates())
+
+    def _certify(self, certificates: Certificates, address: Address, request: str, trail: Trail) -> Certified:
+        try:
+            with self._database.session() as session:
+                registry.note_certificate(session, address.key, trail=trail)
+                certificate = certificates.sign_device(address.username, request)
+        except RequestUnfit as exc:
+            raise RequestRefused(str(exc)) from exc
+        except CertificateUnfit as exc:
+            raise CertificateRefused(str(exc)) from exc
+        return Certified(certificate, certificates.devices.authority.pem)
 
     async def revoke(self, address: Address) -> str | None:
         """Put a device out that the registry has revoked; return what a person has to do still."""

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.processes import write_private
 from tirta.certificates.authority import Authority
-from tirta.errors import CertificateUnfit
+from tirta.errors import CertificateUnfit, RequestUnfit
 
 __all__ = ["DeviceCertificates", "Given"]
 
@@ -159,14 +159,14 @@ def _revoked(given: list[Given], now: datetime) -> set[int]:
 
 def _key_of(request: str) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
     if len(request) > _REQUEST_MAX:
-        raise CertificateUnfit(f"a signing request has at most {_REQUEST_MAX} bytes")
+        raise RequestUnfit(f"a signing request has at most {_REQUEST_MAX} bytes")
     try:
         asked = x509.load_pem_x509_csr(request.encode("ascii"))
         key, proven = asked.public_key(), asked.is_signature_valid
     except (ValueError, UnsupportedAlgorithm) as exc:
-        raise CertificateUnfit("this is no signing request in PEM; make one with: openssl req -new") from exc
+        raise RequestUnfit("this is no signing request in PEM; make one with: openssl req -new") from exc
     if not proven:
-        raise CertificateUnfit("the signing request is not signed by its own key")
+        raise RequestUnfit("the signing request is not signed by its own key")
     if isinstance(key, ec.EllipticCurvePublicKey) or (isinstance(key, rsa.RSAPublicKey) and key.key_size >= _RSA_BITS):
         return key
-    raise CertificateUnfit(f"the key of a signing request is on an elliptic curve, or RSA of {_RSA_BITS} bits and more")
+    raise RequestUnfit(f"the key of a signing request is on an elliptic curve, or RSA of {_RSA_BITS} bits and more")

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from api import HealthCheck, Issued, Services, create_app
 from api.limits import RateConfig, RateLimits
+from api.services import CertificateRefused, Certified, RequestRefused
 from control import registry, tokens
 from control.access import Grant
 from control.audit import Trail
@@ -75,6 +76,17 @@ class Credentials:
 
     async def rotate(self, address: Address, trail: Trail | None = None) -> Issued:
         return self._new("rotate", address, trail)
+
+    async def certify(self, address: Address, request: str, trail: Trail) -> Certified:
+        if self.broken:
+            raise LinkLost
+        if "PRIVATE" in request:
+            raise RequestRefused("it holds a private key")
+        if self.notice:
+            raise CertificateRefused("it does not speak TLS")
+        with self.database.session() as session:
+            registry.note_certificate(session, address.key, trail=trail)
+        return Certified(f"certificate of {address.username}", "authority")
 
     async def revoke(self, address: Address) -> str | None:
         if self.broken:
