@@ -48,6 +48,7 @@ from tirta.errors import InvalidSettings
 from tirta.folder import DataFolder
 from tirta.metrics import Measured, make_registry
 from tirta.provisioning import DeviceProvisioner, known_devices
+from tirta.room import require_room
 from tirta.settings import Settings
 from tirta.stores import open_stores, restore_latest
 
@@ -105,7 +106,7 @@ async def assemble(
 
     Raises
     ------
-    InvalidSettings, BrokerMissing, BrokerFailed, StoreError, ControlError
+    InvalidSettings, NotPossible, BrokerMissing, BrokerFailed, StoreError, ControlError
         A part cannot be opened; the message says what to do.
     """
     async with AsyncExitStack() as stack:
@@ -121,6 +122,7 @@ async def assemble(
 
 
 async def _lay_ground(settings: Settings, options: UpOptions, folder: DataFolder, stack: AsyncExitStack) -> _Ground:
+    require_room(folder.path)
     path = folder.file("clock.json")
     fresh = not folder.file("control.db").exists()
     # A fast demo begins at dawn, so that a whole day of watering and meals lies before whoever watches.

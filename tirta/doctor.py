@@ -21,13 +21,12 @@ from gateway.processes import find_executable
 from tirta.client import Client
 from tirta.errors import ServiceAnswer
 from tirta.folder import DataFolder
+from tirta.room import room_at
 from tirta.settings import Settings, split_host_port
 from tirta.web import is_loopback
 
 __all__ = ["Finding", "examine"]
 
-_DISK_FREE: Final = 0.10  # share of the volume that should be free
-_DISK_FREE_BYTES: Final = 512 * 2**20
 _EARLIEST: Final = 1_767_225_600  # 2026-01-01: a clock before it was never set [s since the Unix epoch]
 _TIMEOUT_S: Final = 3.0
 
@@ -46,7 +45,7 @@ def examine(settings: Settings) -> list[Finding]:
     folder = DataFolder(settings.data)
     checks: list[Callable[[], Finding]] = [
         lambda: _folder(folder),
-        lambda: _disk(folder),
+        lambda: _disk(folder, settings),
         _clock,
         lambda: _broker(settings),
         lambda: _listeners(settings),
@@ -66,14 +65,10 @@ def _folder(folder: DataFolder) -> Finding:
     return Finding("data", True, str(folder.path))
 
 
-def _disk(folder: DataFolder) -> Finding:
-    path = folder.path
-    while not path.exists():
-        path = path.parent
-    usage = shutil.disk_usage(path)
-    text = f"{usage.free / 2**30:.1f} GiB free of {usage.total / 2**30:.1f} GiB at {path}"
-    low = usage.free < _DISK_FREE_BYTES or usage.free < _DISK_FREE * usage.total
-    return Finding("disk", not low, f"{text}; make room: measurements wait at the broker when it is full" if low else text)
+def _disk(folder: DataFolder, settings: Settings) -> Finding:
+    room, journal = room_at(folder.path), folder.file("journal.sqlite")
+    held = journal.stat().st_size if journal.exists() else 0
+    return Finding("disk", not room.low, room.describe(max(settings.journal_max_mib * 2**20 - held, 0)))
 
 
 def _clock() -> Finding:
