@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens, told live to whoever listens: the source of server-sent events and of the demo's lines.
 
-Invariant: a slow listener costs nobody else anything; what it misses is counted and told to it.
+Events are kept once for all: a listener is a place among them, so that telling an event costs the same for one listener as
+for a thousand. Invariant: a slow listener costs nobody else anything; what it misses is counted and told to it.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import asyncio
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import Any, Final
 
 __all__ = ["MAX_EACH", "MAX_PENDING", "MAX_SUBSCRIBERS", "Event", "LiveFeed", "Subscription", "TooManySubscribers"]
 
-MAX_PENDING: Final = 1_000  # events waiting for one listener; past it the oldest is dropped and counted
+MAX_PENDING: Final = 1_000  # events waiting for one listener; past it the oldest is passed over and counted
 MAX_SUBSCRIBERS: Final = 1_000
 MAX_EACH: Final = 500  # of these one caller's: nobody alone can shut out the rest
 KEPT: Final = 2_000  # past events that a returning listener is still told
@@ -28,45 +30,34 @@ class TooManySubscribers(Exception):
     """As many listeners as are allowed are there already; close one and try again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """Something that happened. `number` rises by one an event, so that a listener can tell where it was."""
+    """Something that happened. `number` rises by one an event, so that a listener can tell where it was.
+
+    Attributes
+    ----------
+    zone, device, site : str or None
+        Keys of what it is about.
+    written : bytes
+        The event as it is sent, once somebody has written it: the same bytes do for every listener.
+    """
 
     number: int
     name: str
     data: Mapping[str, Any]
+    zone: str | None = field(init=False)
+    device: str | None = field(init=False)
+    site: str | None = field(init=False)
+    written: bytes = field(init=False, default=b"")
 
-
-class Subscription:
-    """One listener's events, in order."""
-
-    def __init__(self, past: Iterable[Event] = (), missed: int = 0) -> None:
-        self._loop = asyncio.get_running_loop()
-        past = list(past)
-        self._pending: deque[Event] = deque(past, maxlen=MAX_PENDING)
-        self._ready = asyncio.Event()
-        self.missed = missed + max(len(past) - MAX_PENDING, 0)
-
-    def put(self, event: Event) -> None:
-        """Hand over an event, from any thread."""
-        if len(self._pending) == MAX_PENDING:
-            self.missed += 1
-        self._pending.append(event)
-        self._loop.call_soon_threadsafe(self._ready.set)
-
-    async def next(self, timeout: float) -> Event | None:
-        """Return the next event, or None when none came for `timeout` seconds (on the wall)."""
-        if not self._pending:
-            self._ready.clear()
-            try:
-                await asyncio.wait_for(self._ready.wait(), timeout)
-            except TimeoutError:
-                return None
-        return self._pending.popleft() if self._pending else None
+    def __post_init__(self) -> None:
+        self.zone = self.data.get("zone")
+        self.device = self.data.get("device") or (None if self.zone is None else self.zone.rpartition(":")[0])
+        self.site = self.data.get("site") if self.device is None else self.device.partition(":")[0]
 
 
 class LiveFeed:
-    """Tell events to all listeners. Thread-safe.
+    """Tell events to all listeners, which are all of one event loop; events come from any thread.
 
     Parameters
     ----------
@@ -85,6 +76,8 @@ class LiveFeed:
         self._left_s = -RETURN_S
         self._subscriptions: set[Subscription] = set()
         self._whose: Counter[str] = Counter()
+        self._waiting: dict[asyncio.Future[None], None] = {}
+        self._turns = count()
 
     @property
     def active(self) -> bool:
@@ -100,10 +93,10 @@ class LiveFeed:
         """Tell an event to whoever listens now."""
         with self._lock:
             self._number += 1
-            event = Event(self._number, name, data)
-            self._past.append(event)
-            for subscription in self._subscriptions:
-                subscription.put(event)
+            self._past.append(Event(self._number, name, data))
+            waiting, self._waiting = self._waiting, {}
+        if waiting:
+            next(iter(waiting)).get_loop().call_soon_threadsafe(_wake, waiting)
 
     @asynccontextmanager
     async def subscribe(self, after: int | None = None, whose: str = "") -> AsyncIterator[Subscription]:
@@ -139,8 +132,77 @@ class LiveFeed:
 
     def _subscription(self, after: int | None) -> Subscription:
         if after is None or after >= self._number:
-            return Subscription()
-        past = [event for event in self._past if event.number > after]
+            return Subscription(self, self._number, next(self._turns))
+        if after >= self._start:
+            return Subscription(self, after, next(self._turns))
         # What happened before this start is not known: at least one event is said to be missing.
-        first = past[0].number if past else self._number + 1
-        return Subscription(past, 1 if after < self._start else first - after - 1)
+        return Subscription(self, self._number - len(self._past), next(self._turns), missed=1)
+
+    def _since(self, place: int, most: int) -> tuple[list[Event], int]:
+        """Return the first `most` events behind a place that are not passed over, and how many are."""
+        with self._lock:
+            behind = self._number - place
+            kept = min(behind, MAX_PENDING, len(self._past))
+            first = len(self._past) - kept
+            if kept > len(self._past) // 2:
+                return list(islice(self._past, first, first + most)), behind - kept
+            newest = list(islice(reversed(self._past), kept))  # what is new stands at the end: the way there is short
+            newest.reverse()
+            return newest[:most], behind - kept
+
+    def _wait_beyond(self, place: int, waiter: asyncio.Future[None]) -> bool:
+        """Have a future set when an event comes behind a place; False if one is there already."""
+        with self._lock:
+            if self._number > place:
+                return False
+            self._waiting[waiter] = None
+            return True
+
+    def _wait_no_longer(self, waiter: asyncio.Future[None]) -> None:
+        with self._lock:
+            self._waiting.pop(waiter, None)
+
+
+class Subscription:
+    """One listener's place among the events.
+
+    Attributes
+    ----------
+    turn : int
+        The how manieth listener this is, since the start.
+    missed : int
+        Events that were passed over before it read them.
+    """
+
+    def __init__(self, feed: LiveFeed, place: int, turn: int, missed: int = 0) -> None:
+        self._feed = feed
+        self._place = place
+        self.turn = turn
+        self.missed = missed
+
+    async def take(self, timeout: float, most: int = MAX_PENDING) -> list[Event]:
+        """Return the next events in their order, up to `most`; none when none came for `timeout` seconds (on the wall)."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._feed._wait_beyond(self._place, waiter):
+            try:
+                async with asyncio.timeout(timeout):
+                    await waiter
+            except TimeoutError:
+                return []
+            finally:
+                self._feed._wait_no_longer(waiter)
+        events, passed = self._feed._since(self._place, most)
+        self.missed += passed
+        self._place += passed + len(events)
+        return events
+
+    async def next(self, timeout: float) -> Event | None:
+        """Return the next event, or None when none came for `timeout` seconds (on the wall)."""
+        events = await self.take(timeout, 1)
+        return events[0] if events else None
+
+
+def _wake(waiting: Mapping[asyncio.Future[None], None]) -> None:
+    for waiter in waiting:
+        if not waiter.done():
+            waiter.set_result(None)
