@@ -22,6 +22,7 @@ from tirta.cli_quarantine import app as quarantine_app
 from tirta.cli_tokens import app as tokens_app
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings, split_host_port
+from tirta.terminal import safe_output
 
 __all__ = ["main"]
 
@@ -218,5 +219,5 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def main() -> None:
     """Run the command line."""
-    with _plain_errors():
+    with safe_output(), _plain_errors():
         app()

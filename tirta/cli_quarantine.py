@@ -13,6 +13,7 @@ from tirta.errors import NotPossible
 from tirta.folder import DataFolder
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings
+from tirta.terminal import one_line
 
 __all__ = ["app"]
 
@@ -55,7 +56,7 @@ def list_entries(
         page = client.get(_PATH, limit=limit, **_chosen(reason, device))
     for item in page["items"]:
         sender = f"{item['site']}:{item['device']}" if item["site"] else item["topic"]
-        print(f"{item['id']:>8}  {item['at']:<24}  {sender:<24}  {item['reason']:<18}  {item['detail']}")
+        print(f"{item['id']:>8}  {item['at']:<24}  {one_line(sender):<24}  {item['reason']:<18}  {one_line(item['detail'])}")
     if not page["items"]:
         print("nothing")
     elif page["next"] is not None:
@@ -68,7 +69,7 @@ def show(entry: ENTRY, data: DATA = None, config: CONFIG = None) -> None:
     with _service(config, data) as client:
         item = client.get(f"{_PATH}/{entry}")
     for name in ("at", "topic", "reason", "detail", "size", "replays", "replayable"):
-        print(f"{name:<11} {item[name]}")
+        print(f"{name:<11} {one_line(str(item[name]))}")
     print(f"\n{item['payload_text']}")
 
 
