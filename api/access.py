@@ -10,8 +10,7 @@ sends by itself, the cookie, counts for a change only when the request comes fro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import Annotated, Final
 from urllib.parse import unquote
 
@@ -24,12 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import ApiError, CrossSite, TooManyRequests, Unauthenticated
 from api.limits import STRANGER, Limited, RateLimits
 from api.problems import problem_response
+from api.vouching import Credentials, Vouching
 from control import errors as control_errors
-from control import sessions, tokens
 from control.access import Principal
 from control.audit import MAX_WHY, Trail
-from control.database import Database
-from control.sessions import SessionConfig
 from control.throttle import network_of
 from gateway.clock import Clock
 
@@ -41,11 +38,9 @@ __all__ = [
     "SIGN_IN_PATHS",
     "Caller",
     "CallersTrail",
-    "Credentials",
     "Gate",
     "OptionalCaller",
     "StrangersTrail",
-    "credential_checker",
 ]
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})  # answer ok or 503 to anybody, reasons only to who is known
@@ -64,35 +59,6 @@ REASON: Final = "x-reason"  # why something is changed, for the audit trail; per
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,512})")
 
-Credentials = Callable[[str, str], Principal | None]
-"""Looks up what is shown: ("token" or "session", its text)."""
-
-
-def credential_checker(database: Database, config: SessionConfig, wall: Clock) -> Credentials:
-    """Return a function that looks a token or a session up in the control database, and keeps that it was used."""
-
-    def look_up(kind: str, text: str) -> Principal | None:
-        now_ms = wall.now_ms()
-        found: tuple[Principal, int | None] | None
-        with database.reader() as session:
-            if kind == "session":
-                found = sessions.check_session(session, text, config, now_ms=now_ms)
-            else:
-                found = tokens.check(session, text, now_ms=now_ms)
-        if found is None:
-            return None
-        principal, used_ms = found
-        if used_ms is None or now_ms - used_ms >= tokens.TOUCH_MS:
-            # Reading goes on while nothing can be written: the disk is full, say.
-            with suppress(control_errors.DatabaseUnavailable), database.session() as session:
-                if principal.token_id is not None:
-                    tokens.touch(session, principal.token_id, now_ms)
-                else:
-                    sessions.touch_session(session, text, now_ms)
-        return principal
-
-    return look_up
-
 
 class Gate:
     """Let through who is known and not too busy; turn away the rest.
@@ -102,7 +68,7 @@ class Gate:
     app : ASGI application
         What lies behind; it finds the caller in `request.state.principal`.
     check : callable
-        Returns whose token or session it is, or None; called in a thread.
+        Looks tokens and sessions up; called in a thread.
     limits : RateLimits
         How often each may ask.
     """
@@ -110,6 +76,7 @@ class Gate:
     def __init__(self, app: ASGIApp, check: Credentials, limits: RateLimits) -> None:
         self._app = app
         self._check = check
+        self._vouching = Vouching(check)
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,13 +130,11 @@ class Gate:
         return principal
 
     async def _look_up(self, scope: Scope, kind: str, text: str) -> Principal | None:
-        async def again() -> Principal | None:
-            return await run_in_threadpool(self._check, kind, text)
-
-        scope["state"]["again"] = again  # for what lasts: is the caller still let in?
+        shown = (kind, text)
+        scope["state"]["again"] = partial(self._vouching.again, shown)  # for what lasts: is the caller still let in?
         if kind == "session":
             scope["state"]["session"] = text
-        return await again()
+        return (await run_in_threadpool(self._check, [shown])).get(shown)
 
     async def _refused(self, address: str, error: ApiError) -> ApiError:
         try:

@@ -31,13 +31,14 @@ from api import (
     tokens,
     zones,
 )
-from api.access import Gate, credential_checker
+from api.access import Gate
 from api.envelope import BodyLimit, Envelope
 from api.openapi import describe
 from api.permissions import permit
 from api.problems import MEDIA_TYPE, handle_problems
 from api.queries import refuse_repeated
 from api.services import Services
+from api.vouching import credential_checker
 
 __all__ = ["PREFIX", "create_app", "make_routes"]
 

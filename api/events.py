@@ -34,7 +34,7 @@ from ingest.feed import Event, Subscription, TooManySubscribers
 __all__ = ["router"]
 
 STOP_CHECK_S: Final = 1.0  # how long a quiet stream may hold up the service's end [s]
-TOKEN_CHECK_S: Final = 3.5  # between two looks at the caller; with a quiet wait and the look itself under 5 [s]
+TOKEN_CHECK_S: Final = 3.25  # between two looks at the caller; with a quiet wait and the look itself under 5 [s]
 GATHER_S: Final = 0.2  # least time from one piece of a stream to the next [s]
 SPREAD_S: Final = 0.1  # so much longer it is for some, evenly, or all streams would fall into one step [s]
 COMMENT_S: Final = 15.0  # longest silence of a stream [s]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,12 +33,13 @@ __all__ = [
     "SessionConfig",
     "SignedIn",
     "check_session",
+    "check_sessions",
     "end_session",
     "end_sessions",
     "open_session",
     "sign_in",
     "sign_on",
-    "touch_session",
+    "touch_sessions",
 ]
 
 MAX_TEXT: Final = 64  # characters of what a browser shows that are looked at
@@ -151,29 +153,43 @@ def sign_on(session: Session, identity: Identity, *, trail: Trail) -> SignedIn:
 
 def check_session(session: Session, text: str, config: SessionConfig, *, now_ms: int) -> tuple[Principal, int] | None:
     """Return whose session this is and when it was last used, or None where it is not, or no longer, one."""
-    if len(text) > MAX_TEXT or not text.isascii():
-        return None
+    return check_sessions(session, [text], config, now_ms=now_ms).get(text)
+
+
+def check_sessions(
+    session: Session, texts: Iterable[str], config: SessionConfig, *, now_ms: int
+) -> dict[str, tuple[Principal, int]]:
+    """Return the same of many, by their text; what is none, or no longer, is left out."""
+    digests = {_digest(text): text for text in texts if len(text) <= MAX_TEXT and text.isascii()}
+    if not digests:
+        return {}
     query = (
         select(SessionRow, PersonRow)
         .join(PersonRow, PersonRow.id == SessionRow.person_id)
-        .where(SessionRow.digest == _digest(text), SessionRow.ended_ms.is_(None), PersonRow.disabled_ms.is_(None))
+        .where(SessionRow.digest.in_(digests), SessionRow.ended_ms.is_(None), PersonRow.disabled_ms.is_(None))
     )
-    found = session.execute(query).first()
-    if found is None:
-        return None
-    row, person = found
+    found = [(row, person) for row, person in session.execute(query) if _lasts(row, config, now_ms)]
+    grants = read_grants(session, person_ids={person.id for _, person in found})
+    return {
+        digests[row.digest]: (
+            Principal(person.login, "person", (grants[person.id],), person.id, language=person.language),
+            row.seen_ms,
+        )
+        for row, person in found
+    }
+
+
+def _lasts(row: SessionRow, config: SessionConfig, now_ms: int) -> bool:
     # Before its beginning as well: a clock that was set back must not make a session last.
     if not row.created_ms <= now_ms + TOUCH_MS or now_ms - row.created_ms >= config.longest_s * 1000:
-        return None
-    if now_ms - row.seen_ms >= config.idle_s * 1000:
-        return None
-    layers = (read_grants(session, person_ids=[person.id])[person.id],)
-    return Principal(person.login, "person", layers, person.id, language=person.language), row.seen_ms
+        return False
+    return now_ms - row.seen_ms < config.idle_s * 1000
 
 
-def touch_session(session: Session, text: str, now_ms: int) -> None:
-    """Keep that a session was used."""
-    session.execute(update(SessionRow).where(SessionRow.digest == _digest(text)).values(seen_ms=now_ms))
+def touch_sessions(session: Session, texts: Sequence[str], now_ms: int) -> None:
+    """Keep that sessions were used."""
+    if texts:
+        session.execute(update(SessionRow).where(SessionRow.digest.in_(map(_digest, texts))).values(seen_ms=now_ms))
 
 
 def end_session(session: Session, text: str, *, trail: Trail) -> None:

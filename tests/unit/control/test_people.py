@@ -245,7 +245,7 @@ def test_check_session_ends_one_that_is_used_all_day_and_one_from_the_future(dat
     with database.session() as session:
         for later_s in range(500, 3600, 500):
             assert sessions.check_session(session, text, CONFIG, now_ms=NOW + later_s * 1000) is not None
-            sessions.touch_session(session, text, NOW + later_s * 1000)
+            sessions.touch_sessions(session, [text], NOW + later_s * 1000)
         assert sessions.check_session(session, text, CONFIG, now_ms=NOW + 3_600_000) is None
         assert sessions.check_session(session, text, CONFIG, now_ms=NOW - 3_600_000) is None
 

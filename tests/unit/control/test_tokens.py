@@ -68,7 +68,7 @@ def test_check_of_a_token_past_its_end_is_none(database: Database) -> None:
 def test_touch_keeps_when_a_token_was_last_used(database: Database) -> None:
     with database.session() as session:
         text, token = tokens.create(session, "used", VIEWER, now_ms=NOW)
-        tokens.touch(session, token.id, NOW + 5)
+        tokens.touch(session, [token.id], NOW + 5)
     with database.reader() as session:
         found = tokens.check(session, text, now_ms=NOW + 6)
         assert tokens.get_token(session, token.id).used_ms == NOW + 5
