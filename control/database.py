@@ -51,7 +51,6 @@ class Database:
         self._wait_s = wait_s
         self._url = parse_address(url)
         self._writer = threading.Lock()
-        self._asking = threading.Lock()
         self._problem = ""
         self._closed = False
         self._engine = open_engine(self._url, wait_s)
@@ -86,21 +85,20 @@ class Database:
             finally:
                 session.rollback()
 
-    def ask(self) -> str:
-        """Ask the database something small, and return why it does not answer; empty where it does.
+    @property
+    def problem(self) -> str:
+        """Why it did not answer when it was last asked, or has failed since; empty where it does."""
+        return self._problem
 
-        Only one asks at a time; who comes meanwhile is told what was found last.
-        """
-        if self._asking.acquire(blocking=False):
-            try:
-                with self.reader() as session:
-                    session.execute(text("SELECT 1"))
-            except (DatabaseUnavailable, DatabaseMismatch) as exc:
-                self._problem = str(exc)
-            else:
-                self._problem = ""
-            finally:
-                self._asking.release()
+    def ask(self) -> str:
+        """Ask it something small, and return the `problem` found, which ends here alone."""
+        try:
+            with self.reader() as session:
+                session.execute(text("SELECT 1"))
+        except (DatabaseUnavailable, DatabaseMismatch) as exc:
+            self._problem = str(exc)
+        else:
+            self._problem = ""
         return self._problem
 
     def migrate(self) -> None:
@@ -146,6 +144,8 @@ class Database:
             named = _named(exc, shown(self._url))
             if named is None:
                 raise
+            if isinstance(named, DatabaseUnavailable):
+                self._problem = str(named)
             raise named from exc
 
 

@@ -15,18 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import text
-
 from api.services import HealthCheck
 from control.alarms import Cause
 from control.database import Database
-from control.errors import DatabaseUnavailable
 from gateway.clock import Clock
 from ingest.errors import Full, Unavailable
 from ingest.gaps import SessionLosses
 from tirta.host_clock import clock_synchronised
 
 __all__ = [
+    "DATABASE",
     "JOURNAL",
     "MIB",
     "QUARANTINE",
@@ -40,6 +38,7 @@ __all__ = [
     "sessions_source",
 ]
 
+DATABASE: Final = "database"  # the part of `/readyz` that is the control database
 DAY_MS: Final = 86_400_000
 MIB: Final = 2**20
 JOURNAL: Final = (0.75, 0.70)  # share of its bound at which it is told, and below which that is over
@@ -67,7 +66,7 @@ class Source:
 
 
 def parts_source(health: Callable[[], Sequence[HealthCheck]], refused: Callable[[], Collection[str]]) -> Source:
-    """Look at what `/readyz` shows: broker, journal, stores, other parts.
+    """Look at what `/readyz` shows: broker, journal, stores, other parts; the database is asked by `database_source`.
 
     Parameters
     ----------
@@ -88,7 +87,7 @@ def parts_source(health: Callable[[], Sequence[HealthCheck]], refused: Callable[
 
     def look() -> list[Cause]:
         closed = refused()
-        return [cause(check, closed) for check in health() if not check.ok]
+        return [cause(check, closed) for check in health() if not check.ok and check.name != DATABASE]
 
     return Source(frozenset({"broker-down", "journal-stopped", "part-failing", "store-down", "store-refused"}), look)
 
@@ -180,13 +179,8 @@ def database_source(database: Database, trouble: Callable[[], str | None]) -> So
     """Look whether the control database answers, and takes: `trouble` is what the controller found."""
 
     def look() -> list[Cause]:
-        said = trouble()
-        try:
-            with database.reader() as session:
-                session.execute(text("SELECT 1"))
-        except DatabaseUnavailable as exc:
-            said = str(exc)
-        return [] if said is None else [Cause("database-down", "database", details={"said": said})]
+        said = database.ask() or trouble()
+        return [Cause("database-down", DATABASE, details={"said": said})] if said else []
 
     return Source(frozenset({"database-down"}), look)
 

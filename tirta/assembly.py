@@ -42,6 +42,7 @@ from ingest.store.holes import describe_holes
 from ingest.store.protocol import SeriesStore
 from tirta import __version__
 from tirta.alarms import AlarmWatch, device_source, part_sources
+from tirta.alarms_sources import DATABASE
 from tirta.brokers import Admission, open_broker
 from tirta.demo import DemoDevices, dawn_ms, prepare_demo
 from tirta.errors import InvalidSettings
@@ -166,7 +167,8 @@ async def _furnish(
         ControllerConfig(),
         connected=lambda: control_link.connected,
     )
-    health, keeper = _health(admission, control_link, ingest), AlarmKeeper(ground.database, ground.clock, ground.feed)
+    health = _health(admission, control_link, ingest, lambda: ground.database.problem or controller.trouble or "")
+    keeper = AlarmKeeper(ground.database, ground.clock, ground.feed)
     services = Services(
         database=ground.database,
         latest=ground.latest,
@@ -260,16 +262,20 @@ def _link(admission: Admission, role: str, channels: tuple[Channel, ...]) -> Lin
     return Link(config, rng=random.Random())
 
 
-def _health(admission: Admission, control_link: Link, ingest: Ingest) -> Callable[[], tuple[HealthCheck, ...]]:
+def _health(
+    admission: Admission, control_link: Link, ingest: Ingest, database: Callable[[], str]
+) -> Callable[[], tuple[HealthCheck, ...]]:
     def check() -> tuple[HealthCheck, ...]:
         problems = dict(ingest.problems)
+        if trouble := database():
+            problems[DATABASE] = trouble
         if admission.state != "running":
             problems["broker"] = admission.state
         elif not control_link.connected:
             problems.setdefault("broker", control_link.state)
         if admission.certificates is not None and admission.certificates.trouble:
             problems["certificate"] = admission.certificates.trouble
-        names = ["broker", "journal", *(f"store {writer.name}" for writer in ingest.writers)]
+        names = ["broker", DATABASE, "journal", *(f"store {writer.name}" for writer in ingest.writers)]
         names += sorted(problems.keys() - set(names))  # such as the quarantine, or the checkpoint, whose volume fails
         # A hole is told and no failure: it stays, however well the store works now.
         told = {f"store {name}": describe_holes(holes) for name, holes in ingest.holes.items()} | problems
