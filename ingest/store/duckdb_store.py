@@ -38,7 +38,7 @@ from ingest.store.duckdb_tables import (
 from ingest.store.errors import StoreRefused, StoreUnavailable
 from ingest.store.holes import Hole, with_hole
 from ingest.store.protocol import HOUR_MS, Latest, Series, SeriesQuery, TierName
-from ingest.store.tiers import TIERS, Retention, Span, Tier, kept_from_ms, too_old, without
+from ingest.store.tiers import TIERS, Retention, Span, Tier, is_old, kept_from_ms, too_old, without
 from ingest.store.touched import TOUCHED_MAX, Touched, Turn
 from ingest.store.windows import Windows, column_of
 
@@ -209,6 +209,11 @@ class DuckDBStore:
         }
         ids = np.array([known.ids[zone.site, zone.device] for zone in turn.zones], np.int32)
         zones = np.array([zone.zone for zone in turn.zones], np.uint8)
+        if is_old(turn.hour, self._clock.now_ms()):
+            closed = tiers.closed_zones(connection, turn.kind, turn.hour, kept)
+            shut = np.array([key in closed for key in zip(ids.tolist(), zones.tolist(), strict=True)], np.bool_)
+            tiers.forget_marks(connection, turn.kind, turn.hour, (ids[shut], zones[shut]))
+            ids, zones = ids[~shut], zones[~shut]
         tiers.make_windows(connection, turn.kind, turn.hour, (ids, zones), kept)
         return there
 

@@ -25,7 +25,9 @@ from ingest.store.windows import Windows, column_of, statistics
 
 __all__ = [
     "TIER_PREFIX",
+    "closed_zones",
     "delete_rows",
+    "forget_marks",
     "insert_marks",
     "kept_columns",
     "make_windows",
@@ -114,6 +116,33 @@ def with_tier_columns(
     return there.union(missing)
 
 
+def closed_zones(
+    connection: duckdb.DuckDBPyConnection, kind: str, hour: int, columns: Sequence[tuple[str, str]]
+) -> set[tuple[int, int]]:
+    """Return the zones (device id, number) whose windows of an hour count more than it has rows: some were let go."""
+    counted = [name for name, statistic in columns if statistic == "count"]
+    span = {"start": hour * HOUR_MS, "end": (hour + 1) * HOUR_MS}
+    made = " + ".join(f"coalesce({quoted(column_of(name, 'count'))}, 0)" for name in counted)
+    there = " + ".join(f"count({quoted(name)})" for name in counted)
+    windows = f"SELECT device, zone, {made} AS made FROM {tier_table(TIERS[-1], kind)} WHERE began = $start"  # noqa: S608
+    rows = f"SELECT device, zone, {there} AS there FROM {table_of(kind)} WHERE ts_ms >= $start AND ts_ms < $end GROUP BY ALL"  # noqa: S608
+    found = connection.execute(
+        f"SELECT device, zone FROM ({windows}) LEFT JOIN ({rows}) USING (device, zone) WHERE made > coalesce(there, 0)",  # noqa: S608
+        span,
+    )
+    return {(int(device), int(zone)) for device, zone in found.fetchall()}
+
+
+def forget_marks(
+    connection: duckdb.DuckDBPyConnection, kind: str, hour: int, zones: tuple[NDArray[np.int32], NDArray[np.uint8]]
+) -> None:
+    """Take the marks of an hour of some zones (device ids, numbers) away and leave their windows as they are."""
+    connection.register("taken", {"device": zones[0], "zone": zones[1]})
+    chosen = "(device, zone) IN (SELECT (device, zone) FROM taken)"
+    connection.execute(f"DELETE FROM touched WHERE kind = $kind AND hour = $hour AND {chosen}", {"kind": kind, "hour": hour})  # noqa: S608
+    connection.unregister("taken")
+
+
 def make_windows(
     connection: duckdb.DuckDBPyConnection,
     kind: str,
@@ -132,8 +161,8 @@ def make_windows(
         connection.execute(f"DELETE FROM {table} WHERE {there}", span)  # noqa: S608
         connection.execute(f"INSERT INTO {table} BY NAME {made}", span)
         made = _merge(table, columns, HOUR_MS, there)  # the next tier is made of this one
-    connection.execute(f"DELETE FROM touched WHERE kind = $kind AND hour = $hour AND {chosen}", {"kind": kind, "hour": hour})  # noqa: S608
     connection.unregister("taken")
+    forget_marks(connection, kind, hour, zones)
 
 
 def read_tier(

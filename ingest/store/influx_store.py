@@ -30,7 +30,7 @@ from ingest.store.errors import StoreRefused, StoreRejected, StoreUnavailable
 from ingest.store.holes import Hole
 from ingest.store.line_protocol import encode_lines, read_name, stored_name
 from ingest.store.protocol import HOUR_MS, Latest, Series, SeriesQuery
-from ingest.store.tiers import DAY_MS, TIERS, Retention, Span, Tier, kept_from_ms, too_old, without
+from ingest.store.tiers import DAY_MS, TIERS, Retention, Span, Tier, is_old, kept_from_ms, too_old, without
 from ingest.store.touched import TOUCHED_MAX, Touched, Turn, Zone
 from ingest.store.windows import Windows, merge, statistics
 
@@ -212,10 +212,19 @@ class InfluxStore:
         quantities = sorted({name for found in parts.values() for part in found for name, _ in part.columns})
         columns = [(name, statistic) for name in quantities for statistic in statistics(name, self._totals)]
         windows = {zone: self._tiers.joined(found, columns, TIERS[0].unit_ms) for zone, found in parts.items()}
+        if is_old(turn.hour, self._clock.now_ms()):
+            windows = {zone: found for zone, found in windows.items() if not self._is_closed(zone, found, quantities, span)}
         for tier in TIERS:
             kept = kept_from_ms(self._retention, tier.name, self._clock.now_ms()) or 0
             made = {zone: merge(found, tier.unit_ms) for zone, found in windows.items()}
             self._write_windows(tier, self._tiers.encode_windows(turn.kind, made, columns, kept))
+
+    def _is_closed(self, zone: Zone, made: Windows, quantities: list[str], span: Span) -> bool:
+        """Tell whether the windows of an hour that are kept count more than those that its rows would make."""
+        tier, counts = TIERS[-1], [(name, "count") for name in quantities]
+        bucket = self._buckets.tier_bucket(self._config.bucket, tier.name)
+        kept = self._tiers.read_tier(self._client, bucket, zone, counts, span, 1)
+        return sum(map(_counted, kept)) > _counted(made)
 
     def _write_windows(self, tier: Tier, lines: list[bytes]) -> None:
         bucket = self._buckets.tier_bucket(self._config.bucket, tier.name)
@@ -339,6 +348,11 @@ def _places(batch: Batch, rejected: Iterable[RejectedRow]) -> list[NDArray[np.in
     for row in rejected:
         left[row.rows][row.index] = False
     return [np.flatnonzero(each) for each in left]
+
+
+def _counted(windows: Windows) -> float:
+    """Return how many measurements windows are made of."""
+    return float(sum(np.nansum(column) for (_, statistic), column in windows.columns.items() if statistic == "count"))
 
 
 def _milliseconds(times: list[str]) -> NDArray[np.int64]:

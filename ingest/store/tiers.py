@@ -8,7 +8,8 @@
 A window of a tier is made from the rows themselves, and made again when a late row touches its hour. What is touched and
 not yet made again is answered from the rows, so an answer is the same whichever tier gives it.
 
-Invariant: an hour whose rows are not all kept any more is closed: a store takes no row of it and never makes its windows again.
+Invariant: an hour whose rows are not all kept any more is closed: its windows are never made again of what is left. A store
+takes no row past its age; where the age was raised since, an hour is closed whose windows count more than it has rows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "Tier",
     "choose_tier",
     "covered_spans",
+    "is_old",
     "kept_from_ms",
     "too_old",
     "without",
@@ -76,6 +78,11 @@ def kept_from_ms(retention: Retention, tier: TierName, now_ms: int) -> int | Non
     """Return the whole hour from which on a tier is kept, None where all of it is. [ms]"""
     days = retention.days(tier)
     return None if days is None else max(now_ms - days * DAY_MS, 0) // HOUR_MS * HOUR_MS
+
+
+def is_old(hour: int, now_ms: int) -> bool:
+    """Tell whether rows of an hour since the Unix epoch may have been let go; the least time they are kept is a day."""
+    return (hour + 1) * HOUR_MS <= now_ms - DAY_MS
 
 
 def too_old(batch: Batch, retention: Retention, now_ms: int) -> tuple[RejectedRow, ...]:

@@ -18,7 +18,17 @@ import numpy as np
 import pytest
 
 from gateway.clock import SteppedClock
-from ingest.store import Batch, DuckDBConfig, DuckDBStore, Rows, SeriesQuery, StoreRefused, StoreRejected, StoreUnavailable
+from ingest.store import (
+    Batch,
+    DuckDBConfig,
+    DuckDBStore,
+    Retention,
+    Rows,
+    SeriesQuery,
+    StoreRefused,
+    StoreRejected,
+    StoreUnavailable,
+)
 
 TS = 1_763_770_800_000
 CLOCK = SteppedClock(TS + 86_400_000)
@@ -258,6 +268,38 @@ def test_open_of_a_file_of_the_first_layout_makes_windows_of_what_it_holds(tmp_p
             turns += 1
         assert turns == len(counts) + 1
         assert hour_counts(store) == counts
+
+
+def test_tend_of_a_late_row_in_an_hour_whose_rows_were_let_go_leaves_its_windows(tmp_path: Path) -> None:
+    clock = SteppedClock(TS + 8 * HOUR)
+    wall = itertools.count(0, 60)
+    config = DuckDBConfig(tmp_path / "series.duckdb")
+
+    def opened_for(days: int) -> closing[DuckDBStore]:
+        return closing(DuckDBStore(config, Names(), clock=clock, retention=Retention(days), wall_s=lambda: float(next(wall))))
+
+    with opened_for(90) as store:
+        store.write(Batch((spread(0),), 1))
+        while store.tend():
+            pass
+        counts = hour_counts(store)
+        asyncio.run(clock.advance(91 * 86_400))
+        while store.tend():
+            pass
+        assert store.count("pilot", "bed-1") == 0
+    with opened_for(400) as store:
+        late = spread(1).without(range(2, ROWS))
+        store.write(Batch((late,), 2))  # replayed, now that rows are kept longer
+        while store.tend():
+            pass
+        assert store.count("pilot", "bed-1") == 2
+        last = max(counts)  # the range cuts it, so it is asked of the rows
+        assert {hour: n for hour, n in hour_counts(store).items() if hour < last} == {
+            hour: n for hour, n in counts.items() if hour < last
+        }
+    with duckdb.connect(str(tmp_path / "series.duckdb")) as file:
+        assert file.execute("SELECT count(*) FROM touched").fetchone() == (0,)
+        assert file.execute('SELECT sum(flow_count) FROM "tier_1h_water-meter"').fetchone() == (ROWS,)
 
 
 def test_tend_deletes_rows_past_their_age_in_steps_and_keeps_their_windows(tmp_path: Path) -> None:

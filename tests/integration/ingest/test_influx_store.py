@@ -333,6 +333,30 @@ def test_tend_after_a_lost_file_of_marks_makes_the_windows_of_every_row(influx_s
         assert store.series(query).values["flow"].tolist() == [5.0, 5.0, 5.0]
 
 
+def test_tend_of_a_late_row_in_an_hour_whose_rows_were_let_go_leaves_its_windows(
+    influx_server: InfluxServer, tmp_path: Path
+) -> None:
+    server = influx_server.make_bucket("let-go")
+    now_ms = int(time.time() * 1000)
+    hour_ms = now_ms // 3_600_000 * 3_600_000 - 50 * 3_600_000
+    query = replace(QUERY, start_ms=hour_ms, end_ms=hour_ms + 3_600_000, every_ms=3_600_000, aggregate="count")
+    with tended(config_of(server, tmp_path), now_ms) as store:
+        store.write(Batch((make_rows(5, ts_ms=hour_ms, flow=1.0),), 1))
+        while store.tend():
+            pass
+        with InfluxDBClient(server.url, server.token, org=server.org) as client:
+            client.delete_api().delete("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z", "", server.bucket)
+        store.write(Batch((make_rows(2, ts_ms=hour_ms + 60_000, flow=1.0),), 2))
+        while store.tend():
+            pass
+        assert store.count("pilot", "bed-1") == 2
+        assert store.series(query).values["flow"].tolist() == [5.0]
+        store.write(Batch((make_rows(9, ts_ms=hour_ms + 120_000, flow=1.0),), 3))  # more than there ever was
+        while store.tend():
+            pass
+        assert store.series(query).values["flow"].tolist() == [11.0]
+
+
 def test_series_of_windows_before_the_first_write_is_empty(influx_server: InfluxServer, tmp_path: Path) -> None:
     day_ms = 86_400_000
     query = SeriesQuery("pilot", "bed-1", 1, ("flow",), TS - day_ms, TS + day_ms, every_ms=300_000)
