@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from control.access import Place, Principal
-from control.checks import storable
+from control.checks import plain, storable
 from control.paging import Order, cut
 from control.people_models import AuditRow
 
@@ -130,17 +130,17 @@ def record(
     entry = Entry(
         id=number,
         at_ms=trail.at_ms,
-        actor=_plain(trail.actor, 200),
+        actor=plain(trail.actor, 200),
         actor_kind=trail.kind,
         action=action,
-        target=_plain(target, 300),
+        target=plain(target, 300),
         city=place.city,
         agency=place.agency,
         site=place.site,
         before=_json(before),
         after=_json(after),
-        address=_plain(trail.address, 100),
-        why=_plain(trail.why, MAX_WHY),
+        address=plain(trail.address, 100),
+        why=plain(trail.why, MAX_WHY),
         digest="",
     )
     row = AuditRow(**asdict(entry) | {"digest": _digest(digest, entry)})
@@ -206,11 +206,6 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dic
 def _json(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return the value as it will be read back, so that its digest can be made again."""
     return None if value is None else json.loads(json.dumps(value, allow_nan=False, default=str))
-
-
-def _plain(text: str, longest: int) -> str:
-    """Return text that every database keeps as it is."""
-    return text[:longest].replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _entry(row: AuditRow) -> Entry:

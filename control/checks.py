@@ -32,6 +32,7 @@ __all__ = [
     "check_version",
     "is_number",
     "is_pair",
+    "plain",
     "storable",
     "tag_words",
 ]
@@ -101,6 +102,11 @@ def check_limit(limit: int) -> int:
 def storable(key: str) -> bool:
     """Tell whether a database takes `key` as text: no NUL, no lone surrogate, not endless."""
     return len(key) <= 400 and "\x00" not in key and not any("\ud800" <= letter <= "\udfff" for letter in key)
+
+
+def plain(text: str, longest: int) -> str:
+    """Return what somebody else wrote, a device say, as every database keeps it."""
+    return text[:longest].replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def check_version(row: Changeable, what: str, version: int | None) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy.orm import Session
 
+from control.checks import plain
 from control.configs import keep_reported
 from control.events import device_event
 from control.models import DeviceRow
@@ -24,6 +25,8 @@ from gateway.messages import Ack, Reported, Status, decode_message
 from gateway.topics import Channel, parse_topic
 
 __all__ = ["Heard", "hear"]
+
+MAX_FIRMWARE: Final = 200  # characters
 
 logger = logging.getLogger(__name__)
 
@@ -90,5 +93,6 @@ def _keep_status(heard: Heard, device: DeviceRow, status: Status, retained: bool
     if not retained or device.last_seen_ms is None:
         device.last_seen_ms = now_ms
     if status.online:
-        device.firmware, device.boot, device.rssi = status.fw, status.boot, status.rssi
+        device.firmware = None if status.fw is None else plain(status.fw, MAX_FIRMWARE)
+        device.boot, device.rssi = status.boot, status.rssi
     heard.devices.append(device_event(device))

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from control.checks import plain
 from control.ids import act_id
 from control.ledger import act_record, enter, step
 from control.models import OPEN_ACTS, ActRow, DeviceRow, ZoneRow
@@ -25,6 +26,7 @@ __all__ = ["LOCAL", "live_device", "settle", "settle_status"]
 
 LOCAL: Final = "local-"  # begins the id of what a person did at the board
 STATUS_LEDGER: Final = 16  # acts that a status lists at most; one that lists fewer lists all it has
+MAX_REASON: Final = 200  # characters
 LOCAL_ACTIONS: Final = ("irrigate", "feed", "aerate")
 
 
@@ -102,9 +104,9 @@ def _hear(session: Session, row: ActRow, word: Ack | LedgerEntry, at_ms: int, no
         if missing:
             _keep_result(row, word.result)
         return missing
-    if not step(session, row, state, word.reason or f"the device says {word.state}", "device", now_ms):
+    if not step(session, row, state, _reason(word) or f"the device says {word.state}", "device", now_ms):
         return False
-    row.reason = word.reason
+    row.reason = _reason(word)
     _keep_result(row, word.result)
     if state in ENDED:
         row.ended_ms = at_ms
@@ -134,11 +136,15 @@ def _local(session: Session, device: DeviceRow, ack: Ack, now_ms: int) -> Act | 
         begun_ms=at_ms,
         ended_ms=at_ms if ack.state in ENDED else None,
         max_seconds=zone.max_seconds,
-        reason=ack.reason,
+        reason=_reason(ack),
     )
     _keep_result(row, ack.result)
     enter(session, row, ack.state, "done by hand at the board", "device", now_ms)
     return act_record(row)
+
+
+def _reason(word: Ack | LedgerEntry) -> str | None:
+    return None if word.reason is None else plain(word.reason, MAX_REASON)
 
 
 def _keep_result(row: ActRow, result: Amount | None) -> None:

@@ -12,14 +12,16 @@ import pytest
 import schemathesis
 
 from tests.fuzz import CALLERS, Ground, ask_everything, furnish
+from tests.servers.postgres import SORTS
 from tests.unit.api.house import START_MS, House, open_house
 
 EXAMPLES = 12  # requests a route, by the eight callers in turn; `make fuzz` asks more
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("house")) as opened:
+@pytest.fixture(scope="module", params=SORTS)
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres_server").make_database()
+    with open_house(tmp_path_factory.mktemp("house"), url) as opened:
         yield opened
 
 

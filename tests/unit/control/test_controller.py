@@ -478,6 +478,25 @@ async def test_message_that_is_no_use_is_counted_and_disturbs_nothing(
     assert (device.online, device.boot, device.firmware) == (True, 3, "1.4.2")
 
 
+async def test_words_with_what_no_database_keeps_count_without_it(pilot: Database) -> None:
+    house = prepare(pilot, "05:00")
+    local = b'{"id": "local-1-1", "state": "failed", "action": "irrigate", "zone": 1, "reason": "no\\u0000-flow"}'
+    await house.controller.on_messages(
+        [
+            ("tirta/v1/pilot/garden/status", b'{"online": true, "fw": "1.4\\u0000.2"}', False),
+            ("tirta/v1/pilot/garden/ack", local, False),
+            ("tirta/v1/pilot/garden/reported", b'{"version": 3, "refused": {"a\\u0000": "b\\u0000"}}', False),
+        ]
+    )
+    assert house.controller.counters.messages_malformed == 0
+    with pilot.reader() as session:
+        device = registry.get_device(session, "pilot:garden")
+        [act] = ledger.list_acts(session)[0]
+    assert (device.firmware, act.reason) == ("1.4.2", "no-flow")
+    assert device.reported is not None
+    assert device.reported["refused"] == {"a\x00": "b\x00"}
+
+
 async def test_last_will_shows_the_device_offline(pilot: Database) -> None:
     house = prepare(pilot, "05:00")
     await house.online("garden")
