@@ -7,7 +7,6 @@ clock ─ control database ─ broker ─ devices of the demo ─ stores ─ lin
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -49,6 +48,7 @@ from tirta.errors import InvalidSettings
 from tirta.folder import DataFolder
 from tirta.metrics import Measured, make_registry
 from tirta.provisioning import DeviceProvisioner, known_devices
+from tirta.restoring import LatestRestorer
 from tirta.room import require_room
 from tirta.settings import Settings
 from tirta.stores import open_stores, restore_latest
@@ -57,8 +57,6 @@ __all__ = ["House", "UpOptions", "assemble"]
 
 if TYPE_CHECKING:
     from tirta.certificates import Certificates
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +145,9 @@ async def _furnish(
     quarantine = Quarantine(QuarantineConfig(folder.file("quarantine.sqlite"), settings.quarantine_max_mib * 2**20))
     stack.callback(quarantine.close)
     stores = open_stores(settings, folder, devices, ground.catalogue, ground.clock, stack.callback)
-    if trouble := restore_latest(stores[0], devices, ground.latest, ground.clock.now_ms()):
-        logger.warning("latest values are not restored: %s", trouble, extra={"action": "latest_unknown"})
+    restorer = LatestRestorer(lambda: restore_latest(stores[0], devices, ground.latest, ground.clock.now_ms()))
+    stack.callback(restorer.stop)
+    await asyncio.to_thread(restorer.start)
     ingest_link = await stack.enter_async_context(_link(admission, INGEST, (Channel.TELEMETRY,)))
     heard = (Channel.STATUS, Channel.ACK, Channel.REPORTED)
     control_link = await stack.enter_async_context(_link(admission, CONTROL, heard))
