@@ -99,6 +99,6 @@ def test_look_up_of_many_finds_each_its_own_and_keeps_that_they_were_used(house:
 
     assert {one: principal.name for one, principal in found.items()} == {shown[0]: "a-viewer", shown[1]: "a-operator"}
     with database.reader() as session:
-        used = {token.name: token.used_ms for token in tokens.list_tokens(session)}
+        used = {token.name: token.used_ms for token in tokens.list_tokens(session)[0]}
         assert sessions.check_sessions(session, [], SessionConfig(), now_ms=START_MS) == {}
     assert used["a-viewer"] == used["a-operator"] == house.services.clock.now_ms()
