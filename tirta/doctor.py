@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tirta doctor`: what is wrong with broker, stores, disk and clock, and what to do.
+"""`tirta doctor`: what is wrong with broker, stores, disk, TLS and clock, and what to do.
 
 Looks from outside: at the files, the machine and, where the service runs, at what it says of itself.
 """
@@ -9,35 +9,23 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from gateway.broker_url import parse_broker_url
 from gateway.processes import find_executable
+from tirta.doctor_clock import examine_clock, examine_time_service
+from tirta.doctor_tls import examine_listeners, examine_tls, network_addresses
 from tirta.client import Client
+from tirta.findings import Finding
 from tirta.errors import ServiceAnswer
 from tirta.folder import DataFolder
 from tirta.room import room_at
-from tirta.settings import Settings, split_host_port
-from tirta.web import is_loopback
+from tirta.settings import Settings
 
-__all__ = ["Finding", "examine"]
+__all__ = ["examine"]
 
-_EARLIEST: Final = 1_767_225_600  # 2026-01-01: a clock before it was never set [s since the Unix epoch]
 _TIMEOUT_S: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: how it is, and what to do where it is not well."""
-
-    part: str
-    ok: bool
-    text: str
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -46,11 +34,13 @@ def examine(settings: Settings) -> list[Finding]:
     checks: list[Callable[[], Finding]] = [
         lambda: _folder(folder),
         lambda: _disk(folder, settings),
-        _clock,
+        examine_clock,
         lambda: _broker(settings),
-        lambda: _listeners(settings),
+        lambda: examine_listeners(settings),
     ]
-    found = [check() for check in checks]
+    found = [check() for check in checks] + examine_tls(settings, folder)
+    if addresses := network_addresses(settings):
+        found.append(examine_time_service(addresses))
     return found + _service(folder)
 
 
@@ -71,23 +61,6 @@ def _disk(folder: DataFolder, settings: Settings) -> Finding:
     return Finding("disk", not room.low, room.describe(max(settings.journal_max_mib * 2**20 - held, 0)))
 
 
-def _clock() -> Finding:
-    if time.time() < _EARLIEST:
-        return Finding("clock", False, "the clock was never set; set it, or install chrony: acts and schedules depend on it")
-    timedatectl = shutil.which("timedatectl")
-    if timedatectl and Path("/run/systemd/system").exists():
-        shown = subprocess.run(
-            [timedatectl, "show", "--property=NTPSynchronized", "--value"],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        ).stdout.strip()
-        if shown == "no":
-            return Finding("clock", False, "the clock is not synchronised; install chrony, or start systemd-timesyncd")
-    return Finding("clock", True, time.strftime("%Y-%m-%d %H:%M:%S %z"))
-
-
 def _broker(settings: Settings) -> Finding:
     if settings.broker.url is None:
         found = find_executable("mosquitto")
@@ -102,19 +75,6 @@ def _broker(settings: Settings) -> Finding:
     return Finding("broker", True, f"{address.host}:{address.port} answers")
 
 
-def _listeners(settings: Settings) -> Finding:
-    hosts = {"HTTP": split_host_port(settings.http)[0]}
-    if settings.broker.url is None:
-        hosts["MQTT"] = split_host_port(settings.mqtt)[0]
-    open_ones = [f"{what} on {host}" for what, host in hosts.items() if not is_loopback(host)]
-    if not open_ones:
-        return Finding("listeners", True, "loopback only")
-    text = f"{' and '.join(open_ones)} without TLS"
-    if settings.behind_proxy:
-        return Finding("listeners", True, f"{text}, as behind_proxy says: keep a private network or a proxy with TLS before it")
-    return Finding("listeners", False, f"{text} will be refused: use 127.0.0.1, or set behind_proxy")
-
-
 def _service(folder: DataFolder) -> list[Finding]:
     if not folder.path.exists() or not folder.in_use:
         return [Finding("service", False, "not running; start it with: tirta up")]
@@ -123,8 +83,8 @@ def _service(folder: DataFolder) -> list[Finding]:
         return [Finding("service", False, "starting or stopping; look again in a moment")]
     try:
         with Client.from_ready_file(ready) as client:
-            answer = client.get("/readyz")
+            parts = client.health().parts or []
     except ServiceAnswer as exc:
         return [Finding("service", False, str(exc))]
-    found = [Finding(part["name"], part["ok"], part["detail"] or "works") for part in answer["parts"]]
+    found = [Finding(part.name, part.ok, part.detail or "works") for part in parts]
     return [Finding("service", True, "running"), *found]

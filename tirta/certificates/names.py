@@ -14,7 +14,7 @@ from cryptography import x509
 
 from tirta.errors import CertificateUnfit
 
-__all__ = ["ALWAYS", "general_name", "machine_names", "missing_names"]
+__all__ = ["ALWAYS", "general_name", "machine_addresses", "machine_names", "missing_names"]
 
 ALWAYS: Final = ("localhost", "127.0.0.1", "::1")  # this machine's own commands and health checks
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -48,13 +48,18 @@ def machine_names() -> tuple[str, ...]:
     names = [host] if _HOST.fullmatch(host) else []
     if names and "." not in host:
         names.append(f"{host}.local")
+    return (*names, *machine_addresses())
+
+
+def machine_addresses() -> tuple[str, ...]:
+    """Return the machine's IPv4 addresses beyond loopback, as they are now."""
     addresses = {
         entry.address
         for entries in psutil.net_if_addrs().values()
         for entry in entries
         if entry.family == socket.AF_INET and not ipaddress.ip_address(entry.address).is_loopback
     }
-    return (*names, *sorted(addresses))
+    return tuple(sorted(addresses))
 
 
 def missing_names(wanted: Iterable[str], there: Sequence[x509.GeneralName]) -> list[str]:
