@@ -7,18 +7,17 @@ Looks from outside: at the files, the machine and, where the service runs, at wh
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Callable
 from typing import Final
 
 from gateway.broker_url import parse_broker_url
 from gateway.processes import find_executable
+from tirta.client import Client
 from tirta.doctor_clock import examine_clock, examine_time_service
 from tirta.doctor_tls import examine_listeners, examine_tls, network_addresses
-from tirta.client import Client
-from tirta.findings import Finding
 from tirta.errors import ServiceAnswer
+from tirta.findings import Finding
 from tirta.folder import DataFolder
 from tirta.room import room_at
 from tirta.settings import Settings
@@ -83,8 +82,8 @@ def _service(folder: DataFolder) -> list[Finding]:
         return [Finding("service", False, "starting or stopping; look again in a moment")]
     try:
         with Client.from_ready_file(ready) as client:
-            parts = client.health().parts or []
+            answer = client.get("/readyz")
     except ServiceAnswer as exc:
         return [Finding("service", False, str(exc))]
-    found = [Finding(part.name, part.ok, part.detail or "works") for part in parts]
+    found = [Finding(part["name"], part["ok"], part["detail"] or "works") for part in answer["parts"]]
     return [Finding("service", True, "running"), *found]
