@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _measure(store: str, messages: int, rounds: int, *, quiet: bool) -> dict[str, Any]:
-    raw, durable, cpu, bare_cpu, rss = [], [], [], [], []
+    raw, durable, cpu, bare_cpu, server_cpu, rss = [], [], [], [], [], []
     lost = duplicated = 0
     users = [new_credential(f"bench/device-{i}") for i in range(_DEVICES)]
     role = new_credential(INGEST)
@@ -95,7 +95,9 @@ def _measure(store: str, messages: int, rounds: int, *, quiet: bool) -> dict[str
             bare = _round("benchmarks.bare", plan, users, 2 * number)
             raw.append(messages / (bare["ended"] - bare["began"]))
             bare_cpu.append(bare["cpu_s"] / messages * 1e6)
+            before = _server_cpu_s()
             whole = _round("benchmarks.ingest", plan, users, 2 * number + 1)
+            server_cpu.append((_server_cpu_s() - before) / messages * 1e6)
             durable.append((messages - whole["lost"]) / (whole["ended"] - whole["began"]))
             cpu.append(whole["cpu_s"] / messages * 1e6)
             rss.append(whole["rss_mb"])
@@ -113,6 +115,7 @@ def _measure(store: str, messages: int, rounds: int, *, quiet: bool) -> dict[str
         "ratio": round(statistics.median(d / r for d, r in zip(durable, raw, strict=True)), 3),
         "cpu_s_per_million": round(statistics.median(cpu), 1),
         "raw_cpu_s_per_million": round(statistics.median(bare_cpu), 1),
+        **({"influxd_cpu_s_per_million": round(statistics.median(server_cpu), 1)} if store == "influxdb" else {}),
         "lost": lost,
         "duplicated": duplicated,
         "rss_mb": round(max(rss)),
@@ -226,8 +229,15 @@ def _broker(folder: Path, users: list[Credential]) -> Iterator[int]:
 def _influx(folder: Path) -> Iterator[dict[str, str]]:
     from tests.servers.influx import find_influxd, running_influxd
 
+    (folder / "influx").mkdir()
     with running_influxd(find_influxd(), folder / "influx") as server:
         yield {"url": server.url, "org": server.org, "bucket": server.bucket, "token": server.token}
+
+
+def _server_cpu_s() -> float:
+    """Processor time of the influxd beside us so far, also what it does in the background. [s]"""
+    servers = [child for child in psutil.Process().children() if child.name() == "influxd"]
+    return float(sum(sum(server.cpu_times()[:2]) for server in servers))
 
 
 def _open_store(plan: dict[str, Any], folder: Path, devices: DeviceTable) -> SeriesStore:
