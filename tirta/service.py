@@ -28,6 +28,7 @@ from gateway.link import Link
 from gateway.processes import write_private
 from ingest.feed import LiveFeed
 from tirta.assembly import House, UpOptions, assemble
+from tirta.connections import raise_file_limit
 from tirta.errors import NotPossible
 from tirta.folder import DataFolder
 from tirta.secure import open_certificates, require_safe_listeners
@@ -94,6 +95,7 @@ async def run_service(settings: Settings, options: UpOptions, announcer: Announc
     FolderInUse, NotPossible, CertificateUnfit
         It cannot start here; and what `assemble` raises.
     """
+    raise_file_limit()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

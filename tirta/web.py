@@ -9,10 +9,12 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
+from tirta.connections import CONNECTIONS_MAX, Connection, Patience
 from tirta.errors import NotPossible
 
 __all__ = ["ANY_ADDRESS", "Door", "is_loopback", "listen", "require_safe"]
@@ -55,6 +57,8 @@ class Door:
         Speak TLS by it; a certificate that is loaded into it later counts for every handshake from then on.
     name : str
         By which other machines reach it; for `url` where it listens on any address.
+    patience : Patience, optional
+        How long, and for how many, it waits.
     """
 
     def __init__(
@@ -65,13 +69,14 @@ class Door:
         proxies: tuple[str, ...] = (),
         tls: ssl.SSLContext | None = None,
         name: str = "",
+        patience: Patience | None = None,
     ) -> None:
         host, port = listener.getsockname()[:2]
         if host in ANY_ADDRESS:
             host = name or ANY_ADDRESS[host]
         self.url = f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"
         self._listener = listener
-        self._server = _QuietServer(_config(app, proxies, tls))
+        self._server = _QuietServer(_config(app, proxies, tls, patience or Patience()))
 
     @property
     def ready(self) -> asyncio.Event:
@@ -87,9 +92,10 @@ class Door:
         self._server.should_exit = True
 
 
-def _config(app: FastAPI, proxies: tuple[str, ...], tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _config(app: FastAPI, proxies: tuple[str, ...], tls: ssl.SSLContext | None, patience: Patience) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=partial(Connection, patience),  # type: ignore[arg-type]  # whatever makes a protocol will do
         loop="none",
         lifespan="off",
         log_config=None,
@@ -97,7 +103,7 @@ def _config(app: FastAPI, proxies: tuple[str, ...], tls: ssl.SSLContext | None) 
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=_GRACE_S,
-        limit_concurrency=1000,
+        limit_concurrency=CONNECTIONS_MAX,
         h11_max_incomplete_event_size=64 * 1024,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
