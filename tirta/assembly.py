@@ -128,7 +128,7 @@ async def _lay_ground(settings: Settings, options: UpOptions, folder: DataFolder
     start_ms = dawn_ms(WallClock().now_ms()) if fresh and options.demo and options.speed > 1 else None
     clock = load_clock(path, speed=options.speed, start_ms=start_ms)
     catalogue = load_catalogue(settings.catalogue)
-    database = await asyncio.to_thread(open_database, settings.database or f"sqlite:///{folder.file('control.db')}")
+    database = await asyncio.to_thread(open_database, settings.database_address(folder.file("control.db")))
     stack.callback(database.close)
     if options.demo:
         prepare_demo(database, folder, clock.now_ms())

@@ -39,7 +39,7 @@ def control_database(config: Path | None, data: Path | None) -> Iterator[tuple[D
             f"there is no Tirta in {folder.path} yet; start one there with `tirta up`, or name another with --data"
         )
     folder.open()
-    database = open_database(settings.database or f"sqlite:///{folder.file('control.db')}")
+    database = open_database(settings.database_address(folder.file("control.db")))
     try:
         yield database, (read_clock(folder.file("clock.json")) or WallClock()).now_ms()
     finally:

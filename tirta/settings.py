@@ -156,7 +156,11 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed; nobody else's are.",
     )
     catalogue: Path | None = Field(default=None, description="TOML file with quantities and kinds of your own.")
-    database: str | None = Field(default=None, description="Address of the control database; unset: SQLite in the data folder.")
+    database: SecretStr | None = Field(
+        default=None,
+        description="Address of the control database: postgresql://USER:PASSWORD@HOST/DATABASE (PostgreSQL 15 or newer,"
+        " docs/deployment.md) or sqlite:////folder/control.db; unset: SQLite in the data folder.",
+    )
     stores: tuple[StoreName, ...] = Field(
         default=(),
         description='Series stores, the first answers queries; unset: "influxdb" if it has a url, else "duckdb".',
@@ -177,6 +181,10 @@ class Settings(BaseSettings):
     def store_names(self) -> tuple[StoreName, ...]:
         """The stores to be used, in order."""
         return self.stores or (("influxdb",) if self.influx.url else ("duckdb",))
+
+    def database_address(self, file: Path) -> str:
+        """Return the address of the control database; where none was set, that of SQLite in `file`."""
+        return f"sqlite:///{file}" if self.database is None else self.database.get_secret_value()
 
     @classmethod
     def settings_customise_sources(
