@@ -2,7 +2,7 @@
 """`tirta device …`: field devices and their credentials.
 
 While the service runs it is asked over HTTP, so that broker and ingest follow at once; while it is stopped the registry is
-written and the next start follows from it.
+written and the next start follows from it. Either way the audit trail names the account that called the command.
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import UNSET, UnsetType
+from sqlalchemy.orm import Session
 
-from control import registry
+from control import places, registry
+from control.audit import Trail
+from control.errors import NotFound
+from control.paging import every
 from control.records import ZoneSpec, ZoneType
 from gateway import Address, Kind, load_catalogue
 from gateway.credentials import hash_password, new_credential
 from tirta.cli_tokens import control_database
-from tirta.client import Client
-from tirta.errors import NotPossible
+from tirta.client import Client, NewZone
+from tirta.errors import NotPossible, NotThere
 from tirta.folder import DataFolder
-from tirta.options import CONFIG, DATA
+from tirta.local import local_trail, local_why
+from tirta.options import CONFIG, DATA, WHY
 from tirta.settings import load_settings
 
 __all__ = ["app"]
@@ -30,13 +36,13 @@ app = typer.Typer(no_args_is_help=True, help="Field devices and their credential
 DEVICE = Annotated[str, typer.Argument(metavar="SITE:DEVICE", help="For example taman-kota:bedeng-1.")]
 
 
-def _running(config: Path | None, data: Path | None) -> Client | None:
+def _running(config: Path | None, data: Path | None, why: str) -> Client | None:
     folder = DataFolder(load_settings(config, data=data).data)
     if not folder.in_use:
         return None
     if not folder.file("ready.json").exists():
         raise NotPossible("the service on this data folder is starting or stopping; try again in a moment")
-    return Client.from_ready_file(folder.file("ready.json"))
+    return Client.from_ready_file(folder.file("ready.json"), why=local_why(why))
 
 
 def _address(text: str) -> Address:
@@ -59,6 +65,11 @@ def add(
     title: Annotated[str | None, typer.Option(help="What people call it. [default: its name]")] = None,
     zones: Annotated[int, typer.Option(min=1, max=64, help="How many beds or ponds it has.")] = 1,
     timezone: Annotated[str, typer.Option(help="IANA zone of its site, where that is created with it.")] = "Asia/Makassar",
+    agency: Annotated[
+        str | None,
+        typer.Option(metavar="CITY:AGENCY", help="Whose its site is, where that is created with it. [default: the only one]"),
+    ] = None,
+    why: WHY = "",
     data: DATA = None,
     config: CONFIG = None,
 ) -> None:
@@ -68,23 +79,46 @@ def add(
     if kind not in catalogue.kinds:
         raise NotPossible(f"there is no kind {kind!r}; kinds are {', '.join(sorted(catalogue.kinds))}")
     specs = _zones(catalogue.kinds[kind], title, zones)
-    client = _running(config, data)
+    client = _running(config, data, why)
     if client is not None:
         with client:
-            if all(site["site"] != address.site for site in client.all("/api/v1/sites")):
-                client.post("/api/v1/sites", {"site": address.site, "title": address.site, "timezone": timezone})
-            zone_bodies = [{"zone": spec.number, "title": spec.title, "type": spec.type} for spec in specs]
-            body = {"site": address.site, "device": address.device, "kind": kind, "title": title, "zones": zone_bodies}
-            made = client.post("/api/v1/devices", body)["credential"]
-        _show_credential(made["username"], made["password"], made["notice"])
+            _make_site_over_http(client, address.site, timezone, agency)
+            made = client.devices.create(
+                address.site, address.device, kind, title, zones=[NewZone(one.number, one.title, one.type) for one in specs]
+            ).credential
+        _show_credential(made.username, made.password, made.notice)
         return
     credential = new_credential(address.username)
     hashed = hash_password(credential.password)
+    trail = local_trail(why)
     with control_database(config, data) as (database, now_ms), database.session() as session:
-        if all(site.name != address.site for site in registry.list_sites(session, limit=1000)[0]):
-            registry.create_site(session, address.site, address.site, timezone, now_ms=now_ms)
-        registry.create_device(session, address.site, address.device, kind, title, specs, hashed, now_ms=now_ms)
+        _make_site(session, address.site, timezone, agency, now_ms, trail)
+        registry.create_device(session, address.site, address.device, kind, title, specs, hashed, now_ms=now_ms, trail=trail)
     _show_credential(credential.username, credential.password)
+
+
+def _make_site_over_http(client: Client, site: str, timezone: str, agency: str | None) -> None:
+    try:
+        client.sites.get(site)
+    except NotThere:
+        client.sites.create(site, site, timezone, agency=agency or _only([each.id for each in client.agencies.list()]))
+
+
+def _make_site(session: Session, site: str, timezone: str, agency: str | None, now_ms: int, trail: Trail) -> None:
+    try:
+        registry.get_site(session, site)
+    except NotFound:
+        known = every(lambda after: places.list_agencies(session, limit=1000, after=after))
+        chosen = agency or _only([each.key for each in known])
+        details = registry.SiteDetails(agency=chosen if isinstance(chosen, str) else None)
+        registry.create_site(session, site, site, timezone, details, now_ms=now_ms, trail=trail)
+
+
+def _only(agencies: list[str]) -> str | UnsetType:
+    """Return the only agency; with none, leave it to whoever makes the first site."""
+    if len(agencies) > 1:
+        raise NotPossible(f"the site is new; say whose it is with --agency: {', '.join(agencies)}")
+    return agencies[0] if agencies else UNSET
 
 
 def _zones(kind: Kind, title: str, count: int) -> list[ZoneSpec]:
@@ -96,43 +130,37 @@ def _zones(kind: Kind, title: str, count: int) -> list[ZoneSpec]:
 def list_devices(data: DATA = None, config: CONFIG = None) -> None:
     """List the devices."""
     with control_database(config, data) as (database, _), database.reader() as session:
-        after: str | None = None
-        while True:
-            devices, after = registry.list_devices(session, limit=1000, after=after)
-            for device in devices:
-                state = "online" if device.online else "offline"
-                print(f"{device.key:<32} {device.kind:<24} {device.zones:>2} zones  {state}")
-            if after is None:
-                return
+        for device in every(lambda after: registry.list_devices(session, limit=1000, after=after)):
+            state = "online" if device.online else "offline"
+            print(f"{device.key:<32} {device.kind:<24} {device.zones:>2} zones  {state}")
 
 
 @app.command()
-def rotate(device: DEVICE, data: DATA = None, config: CONFIG = None) -> None:
+def rotate(device: DEVICE, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
     """Give a device a new credential, printed this once; the old one is refused at once."""
     address = _address(device)
-    client = _running(config, data)
+    client = _running(config, data, why)
     if client is not None:
         with client:
-            made = client.post(f"/api/v1/devices/{address.key}/credential")
-        _show_credential(made["username"], made["password"], made["notice"])
+            made = client.devices.rotate(address.key)
+        _show_credential(made.username, made.password, made.notice)
         return
     credential = new_credential(address.username)
     with control_database(config, data) as (database, _), database.session() as session:
-        registry.set_password_hash(session, address.key, hash_password(credential.password))
+        registry.set_password_hash(session, address.key, hash_password(credential.password), trail=local_trail(why))
     _show_credential(credential.username, credential.password)
 
 
 @app.command()
-def revoke(device: DEVICE, data: DATA = None, config: CONFIG = None) -> None:
+def revoke(device: DEVICE, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
     """Put a device out: its credential ends, its schedules stop, its history stays."""
     address = _address(device)
-    client = _running(config, data)
+    client = _running(config, data, why)
     if client is not None:
         with client:
-            left = client.delete(f"/api/v1/devices/{address.key}")
-        if left:
-            print(left["notice"])
+            if notice := client.devices.revoke(address.key):
+                print(notice)
     else:
         with control_database(config, data) as (database, now_ms), database.session() as session:
-            registry.revoke_device(session, address.key, now_ms=now_ms)
+            registry.revoke_device(session, address.key, now_ms=now_ms, trail=local_trail(why))
     print(f"{address.key} is revoked")

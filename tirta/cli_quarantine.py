@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tirta.client import Client
+from tirta.client import Client, Replays
 from tirta.errors import NotPossible
 from tirta.folder import DataFolder
+from tirta.local import local_why
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings
 from tirta.terminal import one_line
@@ -19,7 +23,6 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="What devices sent and Tirta could not take, with the reason.")
 
-_PATH = "/api/v1/quarantine"
 REASON = Annotated[str | None, typer.Option(help="Only of this reason, as unknown-device.")]
 DEVICE = Annotated[str | None, typer.Option(metavar="SITE:DEVICE", help="Only of this device.")]
 ENTRY = Annotated[str, typer.Argument(metavar="ID", help="Id, as listed.")]
@@ -30,7 +33,7 @@ def _service(config: Path | None, data: Path | None) -> Client:
     ready = DataFolder(load_settings(config, data=data).data).file("ready.json")
     if not ready.exists():
         raise NotPossible("no service runs on this data folder: start it with `tirta up`, or name another with --data")
-    return Client.from_ready_file(ready)
+    return Client.from_ready_file(ready, why=local_why())
 
 
 def _chosen(reason: str | None, device: str | None) -> dict[str, str]:
@@ -53,13 +56,14 @@ def list_entries(
 ) -> None:
     """List entries, the newest first."""
     with _service(config, data) as client:
-        page = client.get(_PATH, limit=limit, **_chosen(reason, device))
-    for item in page["items"]:
-        sender = f"{item['site']}:{item['device']}" if item["site"] else item["topic"]
-        print(f"{item['id']:>8}  {item['at']:<24}  {one_line(sender):<24}  {item['reason']:<18}  {one_line(item['detail'])}")
-    if not page["items"]:
+        found = list(islice(client.quarantine.list(**_chosen(reason, device)), limit + 1))
+    for item in found[:limit]:
+        sender = f"{item.site}:{item.device}" if item.site else item.topic
+        at = item.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        print(f"{item.id:>8}  {at:<24}  {one_line(sender):<24}  {item.reason:<18}  {one_line(item.detail)}")
+    if not found:
         print("nothing")
-    elif page["next"] is not None:
+    elif len(found) > limit:
         print(f"... and older ones; --limit shows more than {limit}")
 
 
@@ -67,10 +71,12 @@ def list_entries(
 def show(entry: ENTRY, data: DATA = None, config: CONFIG = None) -> None:
     """Show one entry with its payload."""
     with _service(config, data) as client:
-        item = client.get(f"{_PATH}/{entry}")
-    for name in ("at", "topic", "reason", "detail", "size", "replays", "replayable"):
-        print(f"{name:<11} {one_line(str(item[name]))}")
-    print(f"\n{item['payload_text']}")
+        item = client.quarantine.get(entry)
+    shown = {"at": item.at.isoformat(), "topic": item.topic, "reason": item.reason, "detail": item.detail}
+    shown |= {"size": str(item.size), "replays": str(item.replays), "replayable": str(item.replayable)}
+    for name, value in shown.items():
+        print(f"{name:<11} {one_line(value)}")
+    print(f"\n{item.payload_text}")
 
 
 @app.command()
@@ -86,10 +92,10 @@ def replay(
     chosen = _require_choice(entry, reason, device, every=every)
     with _service(config, data) as client:
         if entry is not None:
-            answer = client.post(f"{_PATH}/{entry}/replay")
-            print(f"{entry} {answer['result']}" + (f": {answer['detail']}" if answer["detail"] else ""))
+            answer = client.quarantine.replay(entry)
+            print(f"{entry} {answer.result}" + (f": {answer.detail}" if answer.detail else ""))
             return
-        print(_told(_replay_all(client, chosen)))
+        print(_told(client.quarantine.replay_many(**chosen)))
 
 
 @app.command()
@@ -100,14 +106,10 @@ def discard(
     chosen = _require_choice(entry, reason, device)
     with _service(config, data) as client:
         if entry is not None:
-            client.delete(f"{_PATH}/{entry}")
+            client.quarantine.discard(entry)
             print(f"{entry} is gone")
             return
-        count, more = 0, True
-        while more:
-            answer = client.request("DELETE", _PATH, params=chosen)
-            count, more = count + answer["discarded"], answer["more"]
-    print(f"{count} are gone")
+        print(f"{client.quarantine.discard_many(**chosen)} are gone")
 
 
 def _require_choice(entry: str | None, reason: str | None, device: str | None, *, every: bool = False) -> dict[str, str]:
@@ -117,19 +119,10 @@ def _require_choice(entry: str | None, reason: str | None, device: str | None, *
     return chosen
 
 
-def _replay_all(client: Client, chosen: dict[str, str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    after = None
-    while True:
-        body: dict[str, Any] = {**chosen, **({} if after is None else {"after": after})}
-        answer = client.post(f"{_PATH}/replay", body)
-        after = answer.pop("next")
-        for result, count in answer.items():
-            counts[result] = counts.get(result, 0) + count
-        if after is None:
-            return counts
-
-
-def _told(counts: dict[str, int]) -> str:
+def _told(answers: Iterable[Replays]) -> str:
     words = {"incomplete": "cannot be replayed", "duplicate": "had arrived before", "refused": "refused again"}
+    counts: Counter[str] = Counter()
+    for answer in answers:
+        for result in ("stored", "duplicate", "refused", "waiting", "incomplete"):
+            counts[result] += getattr(answer, result)
     return ", ".join(f"{count} {words.get(result, result)}" for result, count in counts.items() if count) or "nothing"

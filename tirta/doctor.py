@@ -82,8 +82,8 @@ def _service(folder: DataFolder) -> list[Finding]:
         return [Finding("service", False, "starting or stopping; look again in a moment")]
     try:
         with Client.from_ready_file(ready) as client:
-            answer = client.get("/readyz")
+            parts = client.health().parts or []
     except ServiceAnswer as exc:
         return [Finding("service", False, str(exc))]
-    found = [Finding(part["name"], part["ok"], part["detail"] or "works") for part in answer["parts"]]
+    found = [Finding(part.name, part.ok, part.detail or "works") for part in parts]
     return [Finding("service", True, "running"), *found]

@@ -11,9 +11,7 @@ import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from gateway import Address, Clock
 from gateway.broker_url import parse_broker_url, tls_context
@@ -21,7 +19,7 @@ from gateway.clock import ScaledClock, WallClock, read_clock
 from gateway.processes import write_private
 from simulators import BrokerAddress, Event, Scenario, What, load_scenario, run
 from simulators.scenario import DeviceSpec
-from tirta.client import Client
+from tirta.client import Client, NewZone
 from tirta.demo import read_credentials, zone_specs
 from tirta.errors import NotPossible
 
@@ -72,7 +70,7 @@ def run_simulation(simulation: Simulation) -> None:
             simulation.state.mkdir(parents=True, exist_ok=True)
             if not os.access(simulation.state, os.W_OK):
                 raise NotPossible(f"the devices' memory cannot be kept in {simulation.state}; name another with --state")
-        with Client(simulation.api or "", _read_token(simulation.token_file)) as client:
+        with Client(simulation.api or "", _read_token(simulation.token_file), simulation.ca) as client:
             passwords = _create_devices(client, scenario, simulation.state)
             if simulation.clock is None:
                 clock = _clock_of(client)
@@ -124,11 +122,10 @@ def _read_token(path: Path) -> str:
 
 def _clock_of(client: Client) -> Clock:
     """Return a clock that goes as the service's: boards take their time from it too."""
-    answer = client.get("/api/v1/clock")
-    if answer["speed"] == 1:
+    answer = client.clock()
+    if answer.speed == 1:
         return WallClock()
-    now_ms = int(datetime.fromisoformat(answer["now"]).timestamp() * 1000)
-    return ScaledClock(WallClock().now_ms(), now_ms, answer["speed"])
+    return ScaledClock(WallClock().now_ms(), int(answer.now.timestamp() * 1000), answer.speed)
 
 
 def _create_devices(client: Client, scenario: Scenario, state: Path | None) -> Mapping[Address, str]:
@@ -139,32 +136,30 @@ def _create_devices(client: Client, scenario: Scenario, state: Path | None) -> M
     """
     kept = state / "credentials.json" if state else None
     passwords = dict(_read_credentials(kept)) if kept and kept.exists() else {}
-    sites = {site["site"] for site in client.all("/api/v1/sites")}
-    devices = {device["id"]: device["online"] for device in client.all("/api/v1/devices")}
+    sites = {site.site for site in client.sites.list()}
+    devices = {device.id: device.online for device in client.devices.list()}
     for address in (Address(site.name, spec.name) for site in scenario.sites for spec in site.devices):
         if devices.get(address.key) and address not in passwords:
             raise NotPossible(f"{address.key} is online and its password is not known here; stop it, or name its --state")
     for site in scenario.sites:
         if site.name not in sites:
-            client.post("/api/v1/sites", {"site": site.name, "title": site.title, "timezone": site.timezone})
+            client.sites.create(site.name, site.title, site.timezone)
         for spec in site.devices:
             address = Address(site.name, spec.name)
             if address.key not in devices:
-                made = client.post("/api/v1/devices", _device_body(address, spec))
-                passwords[address] = made["credential"]["password"]
+                title = spec.title or spec.name
+                made = client.devices.create(address.site, address.device, spec.kind, title, zones=_zones(spec))
+                passwords[address] = made.credential.password
             elif address not in passwords:
-                passwords[address] = client.post(f"/api/v1/devices/{address.key}/credential")["password"]
+                passwords[address] = client.devices.rotate(address.key).password
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_private(kept, json.dumps({address.username: password for address, password in passwords.items()}))
     return passwords
 
 
-def _device_body(address: Address, spec: DeviceSpec) -> dict[str, Any]:
-    zones = [
-        {"zone": zone.number, "title": zone.title, "type": zone.type}
-        | {name: value for name, value in asdict(zone.parameters).items() if value is not None}
+def _zones(spec: DeviceSpec) -> list[NewZone]:
+    return [
+        NewZone(zone.number, zone.title, zone.type, **asdict(zone.parameters))  # of the same names
         for zone in zone_specs(spec)
     ]
-    title = spec.title or spec.name
-    return {"site": address.site, "device": address.device, "kind": spec.kind, "title": title, "zones": zones}

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import cbor2
 import pytest
@@ -13,7 +12,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from tests.servers.bench import BenchDevice, add_device
 from tests.servers.tirta import Tirta, eventually, series
-from tirta.client import Client
+from tirta.client import Client, Quarantined
 
 BAD = {
     "broken JSON": (b'{"soil_moisture": 0.3', "malformed"),
@@ -39,14 +38,13 @@ BAD = {
 }
 
 
-def kept(client: Client, device: str) -> list[dict[str, Any]]:
+def kept(client: Client, device: str) -> list[Quarantined]:
     """Return what is in quarantine of a device, newest first."""
-    entries: list[dict[str, Any]] = client.all("/api/v1/quarantine", site="bench", device=device)
-    return entries
+    return list(client.quarantine.list(site="bench", device=device))
 
 
 @pytest.fixture(scope="module")
-def spoiled(tirta: Tirta) -> list[dict[str, Any]]:
+def spoiled(tirta: Tirta) -> list[Quarantined]:
     """What was kept after a device sent every bad sort and a good message after each."""
     with tirta.client() as client:
         with BenchDevice(tirta, add_device(client, "spoiler")) as device:
@@ -60,16 +58,16 @@ def spoiled(tirta: Tirta) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("sort", BAD)
 def test_telemetry_of_a_bad_sort_is_quarantined_and_the_next_good_message_is_stored(
-    client: Client, spoiled: list[dict[str, Any]], sort: str
+    client: Client, spoiled: list[Quarantined], sort: str
 ) -> None:
     i, (payload, reason) = list(BAD).index(sort), BAD[sort]
     assert len(spoiled) == len(BAD)
-    assert (reason, len(payload)) in {(one["reason"], one["size"]) for one in spoiled}
-    entry = next(one for one in spoiled if (one["reason"], one["size"]) == (reason, len(payload)))
-    assert entry["detail"]
-    shown = client.get(f"/api/v1/quarantine/{entry['id']}")
-    assert shown["payload_text"].startswith(payload[:20].decode("utf-8", "replace"))
-    assert len(shown["payload_text"]) <= (4096 if len(payload) > 65_536 else 65_536)
+    assert (reason, len(payload)) in {(one.reason, one.size) for one in spoiled}
+    entry = next(one for one in spoiled if (one.reason, one.size) == (reason, len(payload)))
+    assert entry.detail
+    shown = client.quarantine.get(entry.id)
+    assert shown.payload_text.startswith(payload[:20].decode("utf-8", "replace"))
+    assert len(shown.payload_text) <= (4096 if len(payload) > 65_536 else 65_536)
     assert series(client, "bench:spoiler:1", "soil_moisture")[i][1] == pytest.approx(0.1 + 0.001 * i)
 
 
@@ -79,7 +77,7 @@ def test_one_bad_record_in_an_array_is_quarantined_and_its_neighbours_are_stored
     with BenchDevice(tirta, add_device(client, "neighbours")) as device:
         device.publish(records)
         eventually(lambda: len(series(client, "bench:neighbours:1", "soil_moisture")) == 2, "two are stored")
-        eventually(lambda: [entry["reason"] for entry in kept(client, "neighbours")] == ["wrong-type"], "one is kept")
+        eventually(lambda: [entry.reason for entry in kept(client, "neighbours")] == ["wrong-type"], "one is kept")
 
 
 def test_a_misspelt_quantity_is_told_to_the_device_with_a_hint_and_its_number(tirta: Tirta, client: Client) -> None:
@@ -120,23 +118,23 @@ def test_a_publish_to_another_devices_topic_is_not_delivered_and_disturbs_nobody
 
 def test_a_device_cannot_settle_anothers_act_nor_stop_the_service_by_strange_words(tirta: Tirta, client: Client) -> None:
     worker, liar = add_device(client, "worker"), add_device(client, "liar")
-    client.request("PATCH", "/api/v1/zones/bench:worker:1", json={"flow_l_min": 10.0})
+    client.zones.change("bench:worker:1", flow_l_min=10.0)
     with BenchDevice(tirta, worker) as honest, BenchDevice(tirta, liar) as other:
         honest.listen()
         honest.publish({"online": True, "kind": "irrigation-controller", "boot": 1, "zones": 1}, channel="status", retain=True)
-        eventually(lambda: client.get("/api/v1/devices/bench:worker")["online"], "the device is online")
-        act = client.post("/api/v1/acts", {"zone": "bench:worker:1", "action": "irrigate", "seconds": 30})
-        eventually(lambda: [told for told in honest.said("command") if told["id"] == act["id"]], "the command arrives")
-        other.publish({"id": act["id"], "n": 1, "state": "done", "result": {"seconds": 30}}, channel="ack")
+        eventually(lambda: client.devices.get("bench:worker").online, "the device is online")
+        act = client.acts.request("bench:worker:1", "irrigate", seconds=30)
+        eventually(lambda: [told for told in honest.said("command") if told["id"] == act.id], "the command arrives")
+        other.publish({"id": act.id, "n": 1, "state": "done", "result": {"seconds": 30}}, channel="ack")
         for strange in (b"", b"{", b"[]", b"null", b"[" * 10_000, b"\xff" * 100, b"1" * 2**17, b'{"id": 5, "state": "done"}'):
             for channel in ("ack", "status", "reported"):
                 other.publish(strange, channel=channel)
         other.publish({"id": "x" * 5000, "n": -1, "state": "flying", "ts": 1e300}, channel="ack")
         time.sleep(1.0)
-        assert client.get(f"/api/v1/acts/{act['id']}")["state"] == "sent"
-        honest.publish({"id": act["id"], "n": act["n"] or 1, "state": "done", "result": {"seconds": 30.0}}, channel="ack")
-        eventually(lambda: client.get(f"/api/v1/acts/{act['id']}")["state"] == "done", "its own word counts")
-        assert client.get("/readyz")["status"] == "ok"
+        assert client.acts.get(act.id).state == "sent"
+        honest.publish({"id": act.id, "n": act.n or 1, "state": "done", "result": {"seconds": 30.0}}, channel="ack")
+        eventually(lambda: client.acts.get(act.id).state == "done", "its own word counts")
+        assert client.health().status == "ok"
 
 
 def test_a_packet_beyond_the_brokers_bound_ends_only_its_own_connection(tirta: Tirta, client: Client) -> None:
@@ -146,7 +144,7 @@ def test_a_packet_beyond_the_brokers_bound_ends_only_its_own_connection(tirta: T
         calm.publish({"soil_moisture": 0.3})
         eventually(lambda: series(client, "bench:calm:1", "soil_moisture"), "the other is stored")
         assert calm.disconnects == 0
-        assert client.get("/readyz")["status"] == "ok"
+        assert client.health().status == "ok"
 
 
 def test_a_stranger_or_a_wrong_password_is_refused_by_the_broker(tirta: Tirta, client: Client) -> None:

@@ -56,7 +56,7 @@ def bed(tirta: Tirta) -> str:
     """The zone of a device that is registered and knows its flow."""
     with tirta.client() as client:
         add_device(client, "httpbed")
-        client.request("PATCH", "/api/v1/zones/bench:httpbed:1", json={"flow_l_min": 10.0})
+        client.zones.change("bench:httpbed:1", flow_l_min=10.0)
     return "bench:httpbed:1"
 
 

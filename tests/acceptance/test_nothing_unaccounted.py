@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.servers.bench import BenchDevice, add_device
 from tests.servers.tirta import Tirta, eventually, series
-from tirta.client import Client
+from tirta.client import Client, Gaps
 
 KIND = """
 [quantities.leaf_wetness]
@@ -27,30 +26,29 @@ actions = []
 """
 
 
-def gaps(client: Client, device: str) -> dict[str, Any]:
+def gaps(client: Client, device: str) -> Gaps:
     """Return what is missing of a device."""
-    found: dict[str, Any] = client.get(f"/api/v1/devices/bench:{device}/gaps")
-    return found
+    return client.devices.gaps(f"bench:{device}")
 
 
 def test_gaps_of_a_device_open_close_and_become_lost_as_it_says_itself(tirta: Tirta, client: Client) -> None:
     with BenchDevice(tirta, add_device(client, "gapped")) as device:
         for seq in (0, 1, 5):
             device.publish({"boot": 1, "seq": seq, "flow": 1.0})
-        eventually(lambda: gaps(client, "gapped")["missing"] == 3, "the hole is seen")
+        eventually(lambda: gaps(client, "gapped").missing == 3, "the hole is seen")
         device.publish({"online": True, "boot": 2, "last": {"boot": 1, "seq": 8}}, channel="status", retain=True)
-        eventually(lambda: gaps(client, "gapped")["missing"] == 6, "the end of the boot is seen")
+        eventually(lambda: gaps(client, "gapped").missing == 6, "the end of the boot is seen")
         device.publish([{"boot": 1, "seq": seq, "flow": 1.0} for seq in (7, 3, 6, 8)])
-        eventually(lambda: gaps(client, "gapped")["missing"] == 2, "what came late closes its part")
+        eventually(lambda: gaps(client, "gapped").missing == 2, "what came late closes its part")
         status = {"online": True, "boot": 2, "last": {"boot": 1, "seq": 8}, "oldest": {"boot": 1, "seq": 4}}
         device.publish(status, channel="status", retain=True)
-        eventually(lambda: gaps(client, "gapped")["lost"] == 1, "what it no longer holds is lost")
+        eventually(lambda: gaps(client, "gapped").lost == 1, "what it no longer holds is lost")
     found = gaps(client, "gapped")
-    assert [(gap["boot"], gap["first"], gap["last"], gap["state"]) for gap in found["items"]] == [
+    assert [(gap.boot, gap.first, gap.last, gap.state) for gap in found.items] == [
         (1, 2, 2, "lost"),
         (1, 4, 4, "open"),
     ]
-    assert found["ends_unknown"] == []
+    assert found.ends_unknown == []
 
 
 @pytest.mark.slow
@@ -64,8 +62,8 @@ def test_records_replayed_after_their_kind_gained_a_quantity_are_stored_once(tmp
                 for seq in range(3):
                     device.publish({"boot": 1, "seq": seq, "leaf_wetness": 10 + seq, "air_temperature": 20 + seq})
                 device.publish({"boot": 1, "seq": 3, "leaf_wetnes": 7})
-                eventually(lambda: len(client.all("/api/v1/quarantine")) == 4, "all are kept")
-            assert gaps(client, "leaf")["missing"] == 0
+                eventually(lambda: len(list(client.quarantine.list())) == 4, "all are kept")
+            assert gaps(client, "leaf").missing == 0
         listed = tirta.run("quarantine", "list", "--device", "bench:leaf")
         assert (listed.stdout.count("not-in-kind"), listed.stdout.count("did you mean leaf_wetness?")) == (3, 1)
         again = tirta.run("quarantine", "replay", "--reason", "not-in-kind")

@@ -54,7 +54,7 @@ def test_a_shell_loop_with_mosquitto_pub_is_read_back(tirta: Tirta, client: Clie
     subprocess.run(["sh", "-ec", loop], env=environment, check=True, timeout=30, capture_output=True)
     expected = [0.20, 0.21, 0.22, 0.23, 0.24]
     eventually(lambda: [value for _, value in series(client, "bench:shell:1", "soil_moisture")] == expected, "all are stored")
-    assert client.get("/api/v1/zones/bench:shell:1")["latest"]["valve_open"]["value"] is False
+    assert client.zones.get("bench:shell:1").latest["valve_open"].value is False
 
 
 def test_the_readmes_mosquitto_pub_line_is_read_back(tirta: Tirta, client: Client, mosquitto_pub: str) -> None:
@@ -75,7 +75,7 @@ def test_the_readmes_paho_script_measures_and_obeys(tirta: Tirta, client: Client
     assert 25 <= len(script.read_text("utf-8").splitlines()) <= 50
     username, password = add_device(client, "paho")
     zone = "bench:paho:1"
-    client.request("PATCH", f"/api/v1/zones/{zone}", json={"flow_l_min": 10.0, "area_m2": 4.0, "root_depth_m": 0.2})
+    client.zones.change(zone, flow_l_min=10.0, area_m2=4.0, root_depth_m=0.2)
     host, port = tirta.mqtt
     with (tmp_path / "log").open("wb") as log:
         board = subprocess.Popen(
@@ -86,17 +86,17 @@ def test_the_readmes_paho_script_measures_and_obeys(tirta: Tirta, client: Client
             cwd=tmp_path,
         )
         try:
-            eventually(lambda: client.get("/api/v1/devices/bench:paho")["online"], "it is online")
-            act = client.post("/api/v1/acts", {"zone": zone, "action": "irrigate", "seconds": 30})
-            eventually(lambda: client.get(f"/api/v1/acts/{act['id']}")["state"] == "done", "it has watered")
-            assert client.get(f"/api/v1/acts/{act['id']}")["result"]["seconds"] == pytest.approx(30.0)
+            eventually(lambda: client.devices.get("bench:paho").online, "it is online")
+            act = client.acts.request(zone, "irrigate", seconds=30)
+            eventually(lambda: client.acts.get(act.id).state == "done", "it has watered")
+            assert client.acts.get(act.id).result.seconds == pytest.approx(30.0)
             assert board.wait(BOARD_S) == 0, (tmp_path / "log").read_text()
         finally:
             board.kill()
             board.wait()
     eventually(lambda: len(series(client, zone, "soil_moisture")) == 8, "all eight are stored, each once")
     assert (tmp_path / "log").read_text() == ""
-    assert client.all("/api/v1/quarantine", device="paho") == []
+    assert list(client.quarantine.list(device="paho")) == []
 
 
 @pytest.mark.slow
@@ -107,9 +107,9 @@ def test_a_paho_script_that_is_killed_is_shown_as_offline(tirta: Tirta, client: 
     host, port = tirta.mqtt
     board = subprocess.Popen([sys.executable, str(script), host, str(port), username, password], stdin=subprocess.DEVNULL)
     try:
-        eventually(lambda: client.get("/api/v1/devices/bench:fallen")["online"], "it is online")
+        eventually(lambda: client.devices.get("bench:fallen").online, "it is online")
         time.sleep(1.0)
     finally:
         board.kill()
         board.wait()
-    eventually(lambda: not client.get("/api/v1/devices/bench:fallen")["online"], "its last will tells that it is gone")
+    eventually(lambda: not client.devices.get("bench:fallen").online, "its last will tells that it is gone")

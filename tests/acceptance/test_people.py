@@ -27,8 +27,8 @@ def tirta(tmp_path: Path) -> Iterator[Tirta]:
 def test_an_operator_of_one_site_signs_in_waters_and_is_shut_out(tirta: Tirta) -> None:
     with tirta.client() as client:
         add_device(client, "story")
-        client.request("PATCH", "/api/v1/zones/bench:story:1", json={"flow_l_min": 10.0})
-        client.post("/api/v1/sites", {"site": "elsewhere", "title": "Elsewhere", "timezone": "Asia/Jakarta"})
+        client.zones.change("bench:story:1", flow_l_min=10.0)
+        client.sites.create("elsewhere", "Elsewhere", "Asia/Jakarta")
     added = tirta.run("person", "add", "story", "--role", "operator", "--on", "site:bench")
     assert added.returncode == 0, added.stderr
     code = re.search(r"code +(\S+)", added.stdout)

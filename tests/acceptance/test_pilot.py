@@ -13,28 +13,26 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
 from tests.servers.tirta import Tirta, eventually, series
-from tirta.client import Client
+from tirta.client import Act, ActState, Client
 
 BED, POND = "pilot:garden:1", "pilot:pond:1"
 DEVICES = ("pilot:garden", "pilot:pond")
 OPEN = {"planned", "held", "sent", "accepted", "running", "unknown"}
 
 
-def acts(client: Client, zone: str | None = None, **wanted: str) -> list[dict[str, Any]]:
+def acts(client: Client, zone: str | None = None, state: ActState | None = None) -> list[Act]:
     """Return acts, the latest planned first, but for what only stops others."""
-    found = [act for act in client.all("/api/v1/acts", zone=zone) if act["action"] != "stop"]
-    return [act for act in found if all(act[name] == value for name, value in wanted.items())]
+    return [act for act in client.acts.list(zone=zone, state=state) if act.action != "stop"]
 
 
 def unsettled(client: Client) -> list[tuple[str, str]]:
     """Return acts that are not at their end."""
-    return [(act["id"], act["state"]) for act in acts(client) if act["state"] in OPEN]
+    return [(act.id, act.state) for act in acts(client) if act.state in OPEN]
 
 
 def eaten(client: Client) -> float:
@@ -86,7 +84,7 @@ def test_up_demo_at_speed_waters_feeds_and_survives_kill_9(tmp_path: Path) -> No
             moisture = [value for _, value in series(client, BED, "soil_moisture")]
             assert moisture[0] < 0.20 < 0.25 < max(moisture)
             eventually(lambda: eaten(client) == pytest.approx(400.0, abs=20.0), "the hopper is lighter by the meal")
-            assert fed[0]["result"]["grams"] == pytest.approx(400.0, abs=1.0)
+            assert fed[0].result.grams == pytest.approx(400.0, abs=1.0)
             assert_decisions_tell_why(client)
         kept = tirta.broker, tirta.devices
         assert None not in kept
@@ -97,9 +95,9 @@ def test_up_demo_at_speed_waters_feeds_and_survives_kill_9(tmp_path: Path) -> No
         with tirta.client() as client:
             eventually(lambda: len(acts(client, POND, state="done")) >= 2, "the pond has its second meal", 120)
             eventually(lambda: not unsettled(client), "the ledger is settled")
-            done = {act["id"] for act in acts(client, state="done")}
+            done = {act.id for act in acts(client, state="done")}
             assert done == {act for device in DEVICES for act in begun(tirta, device)}
-            assert client.get("/api/v1/quarantine")["items"] == []
+            assert list(client.quarantine.list()) == []
         assert tirta.stop() == 0
         assert (tirta.broker, tirta.devices) == (None, None), "SIGTERM ends them too"
         assert not tirta.ready_file.exists()
@@ -109,18 +107,18 @@ def test_up_demo_at_speed_waters_feeds_and_survives_kill_9(tmp_path: Path) -> No
 
 def assert_decisions_tell_why(client: Client) -> None:
     """Each act of the rules has a decision with its reasons and what it saw."""
-    decisions = client.all("/api/v1/decisions")
-    by_act = {decision["act"]: decision for decision in decisions if decision["act"]}
+    decisions = list(client.decisions.list())
+    by_act = {decision.act: decision for decision in decisions if decision.act}
     for act in acts(client):
-        decision = by_act[act["id"]]
-        assert decision["acted"]
-        assert decision["zone"] == act["zone"]
-        assert decision["reasons"]
-        assert decision["inputs"]
-        assert decision["sentence"]["en"]
-        assert decision["sentence"]["id"]
-    assert any(decision["inputs"].get("soil_moisture", 1.0) < 0.20 for decision in by_act.values())
-    assert any(not decision["acted"] for decision in decisions), "to do nothing is a decision too"
+        decision = by_act[act.id]
+        assert decision.acted
+        assert decision.zone == act.zone
+        assert decision.reasons
+        assert decision.inputs
+        assert decision.sentence.en
+        assert decision.sentence.id
+    assert any((decision.inputs.get("soil_moisture") or 1.0) < 0.20 for decision in by_act.values())
+    assert any(not decision.acted for decision in decisions), "to do nothing is a decision too"
 
 
 def hand_over_what_the_broker_holds(tirta: Tirta) -> None:
@@ -128,7 +126,7 @@ def hand_over_what_the_broker_holds(tirta: Tirta) -> None:
     tirta.arguments = ()
     tirta.start()
     with tirta.client() as client:
-        eventually(lambda: client.get("/readyz")["status"] == "ok", "all is ready")
+        eventually(lambda: client.health().status == "ok", "all is ready")
     time.sleep(1.0)
     assert tirta.stop() == 0
 
@@ -152,9 +150,9 @@ def test_up_demo_killed_again_and_again_settles_each_act_once(tmp_path: Path) ->
         with tirta.client() as client:
             eventually(lambda: not unsettled(client), "the ledger is settled", 60)
             first = acts(client, BED)[-1]
-            assert first["state"] == "done"
-            assert first["result"]["seconds"] == pytest.approx(first["amount"]["seconds"], abs=2.0)
-            assert {act["id"] for act in acts(client)} >= begun(tirta, "pilot:garden").keys()
+            assert first.state == "done"
+            assert first.result.seconds == pytest.approx(first.amount.seconds, abs=2.0)
+            assert {act.id for act in acts(client)} >= begun(tirta, "pilot:garden").keys()
         assert tirta.stop() == 0
         hand_over_what_the_broker_holds(tirta)
         assert_nothing_lost_nothing_twice(tirta)
@@ -172,7 +170,7 @@ def test_up_demo_after_a_power_cut_of_everything_loses_nothing_and_repeats_no_ac
         tirta.start()
         with tirta.client() as client:
             eventually(
-                lambda: cut_short in {act["id"] for act in acts(client, state="indeterminate")},
+                lambda: cut_short in {act.id for act in acts(client, state="indeterminate")},
                 "the act that was cut short is settled, its end unknown",
                 30,
             )

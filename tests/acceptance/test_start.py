@@ -17,15 +17,15 @@ from tests.servers.bench import BenchDevice, add_device
 from tests.servers.mosquitto import Mosquitto, free_port
 from tests.servers.tirta import COMMAND, Tirta, eventually, plain_environment, run_tirta, series
 from tirta.client import Client
-from tirta.errors import ServiceAnswer
+from tirta.errors import NotPermitted, ServiceUnavailable
 
 
 def refused(url: str, token: str) -> bool:
     """Tell whether a token is no longer taken."""
     with Client(url, token) as client:
         try:
-            client.get("/api/v1/sites")
-        except ServiceAnswer as answer:
+            client.session()
+        except NotPermitted as answer:
             return answer.status == 401
     return False
 
@@ -70,7 +70,7 @@ def test_up_again_has_a_new_token_refuses_the_one_before_and_keeps_the_operators
         assert not refused(tirta.ready["http"], operator)
         assert tirta.out.count("Operator's token") == 1
         with tirta.client() as client:
-            assert client.get("/api/v1/zones/bench:kept:1")["latest"]["soil_moisture"]["value"] == pytest.approx(0.25)
+            assert client.zones.get("bench:kept:1").latest["soil_moisture"].value == pytest.approx(0.25)
             assert len(series(client, "bench:kept:1", "soil_moisture")) == 1
 
 
@@ -108,7 +108,7 @@ def test_up_on_a_folder_in_use_is_refused_in_one_line_and_disturbs_nobody(tirta:
     assert str(tirta.data) in line
     assert "another Tirta" in line
     with tirta.client() as client:
-        assert client.get("/readyz")["status"] == "ok"
+        assert client.health().status == "ok"
 
 
 def test_up_on_a_port_that_is_taken_says_so_in_one_line(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_broker_that_is_killed_starts_again_and_devices_come_back(tmp_path: Pa
             eventually(stored, "what it sends is stored")
             seen = len(tirta.oracle("pilot:garden", "acked"))
             eventually(lambda: len(tirta.oracle("pilot:garden", "acked")) > seen + 3, "the demo's devices go on", 30)
-            eventually(lambda: client.get("/readyz")["status"] == "ok", "all is ready")
+            eventually(lambda: client.health().status == "ok", "all is ready")
         assert tirta.stop() == 0
 
 
@@ -203,9 +203,9 @@ def test_an_outside_broker_takes_the_files_and_the_reload_command(tmp_path: Path
                 with BenchDevice(tirta, login) as device:
                     device.publish({"soil_moisture": 0.26})
                     eventually(lambda: series(client, "bench:guest:1", "soil_moisture"), "it is stored")
-                    client.delete("/api/v1/devices/bench:guest")
+                    client.devices.revoke("bench:guest")
                     eventually(lambda: device.disconnects, "who is revoked is put out")
-                assert client.get("/readyz")["status"] == "ok"
+                assert client.health().status == "ok"
                 broker.stop(signal.SIGKILL)
                 assert "broker" in eventually(lambda: _not_ready(client), "a broker that is gone is told")
             assert tirta.stop() == 0
@@ -213,8 +213,8 @@ def test_an_outside_broker_takes_the_files_and_the_reload_command(tmp_path: Path
 
 def _not_ready(client: Client) -> str:
     try:
-        client.get("/readyz")
-    except ServiceAnswer as answer:
+        client.health()
+    except ServiceUnavailable as answer:
         return str(answer)
     return ""
 
@@ -238,7 +238,7 @@ def test_simulate_creates_its_devices_over_the_api_and_they_measure(tmp_path: Pa
 
 
 def _online(client: Client) -> set[str]:
-    return {device["id"] for device in client.all("/api/v1/devices") if device["online"]}
+    return {device.id for device in client.devices.list(online=True)}
 
 
 def _measured(client: Client) -> int:
@@ -276,7 +276,7 @@ def test_demo_survives_a_change_of_speed(tmp_path: Path) -> None:
         tirta.start()
         assert tirta.devices not in (None, first), "devices keep the platform's clock: they start anew with it"
         with tirta.client() as client:
-            eventually(lambda: client.get("/api/v1/devices/pilot:garden")["online"], "they are online")
-            assert client.get("/api/v1/clock")["speed"] == 60
+            eventually(lambda: client.devices.get("pilot:garden").online, "they are online")
+            assert client.clock().speed == 60
         assert json.loads((tirta.data / "clock.json").read_text("utf-8")) != before
         assert tirta.stop() == 0

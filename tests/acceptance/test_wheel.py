@@ -64,7 +64,7 @@ def test_the_wheel_in_an_empty_environment_runs_the_demo_from_another_folder(whe
     with Tirta(tmp_path, "--demo", "--speed", "600", environment=OWN, command=command, cwd=elsewhere) as tirta:
         with tirta.client() as client:
             eventually(
-                lambda: [act for act in client.all("/api/v1/acts", zone="pilot:garden:1") if act["state"] == "done"],
+                lambda: list(client.acts.list(zone="pilot:garden:1", state="done")),
                 "the bed is watered",
                 30,
             )

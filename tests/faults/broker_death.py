@@ -128,16 +128,16 @@ def _killed_after_saving(conditions: Conditions, count: int) -> _Killed:
             begun_s = time.monotonic()
             tirta.start()
             with tirta.client() as client:
-                paths = [f"/api/v1/devices/{name.replace('/', ':')}/gaps" for name in names]
-                _wait(lambda: bool(client.get(paths[0])["sessions_lost"]), "the loss is not told", every_s=0.5)
+                keys = [name.replace("/", ":") for name in names]
+                _wait(lambda: bool(client.devices.gaps(keys[0]).sessions_lost), "the loss is not told", every_s=0.5)
                 told_s = time.monotonic() - begun_s
                 _go_on(fleets)
                 keeping.wait_stored(120)
-                shown = [client.get(path) for path in paths]
+                shown = [client.devices.gaps(key) for key in keys]
             tirta.stop()
         stored = rows_in_duckdb(tirta.data / "series.duckdb")
-    windows = [(_ms(one["start"]), _ms(one["end"])) for one in shown[0]["sessions_lost"]]
-    return _judge(fleets, stored, sum(gaps["missing"] + gaps["lost"] for gaps in shown), windows, told_s)
+    windows = [(_ms(one.start), _ms(one.end)) for one in shown[0].sessions_lost]
+    return _judge(fleets, stored, sum(gaps.missing + gaps.lost for gaps in shown), windows, told_s)
 
 
 def _fill_and_kill_broker(tirta: Tirta, fleets: Iterable[Fleet], count: int) -> None:
@@ -186,8 +186,8 @@ def _judge(
     return _Killed(*found, counted, outside, len(windows), told_s)
 
 
-def _ms(instant: str) -> float:
-    return datetime.fromisoformat(instant).timestamp() * 1000
+def _ms(instant: datetime) -> float:
+    return instant.timestamp() * 1000
 
 
 def _wait(question: Callable[[], bool], complaint: str, timeout_s: float = 60.0, every_s: float = 0.05) -> None:

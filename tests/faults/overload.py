@@ -60,7 +60,7 @@ class _Asker(threading.Thread):
             while not self._stop_asking.wait(0.02):
                 for path, wanted in questions:
                     begun_s = time.monotonic()
-                    client.get(path, **wanted)
+                    client.calls.send("GET", path, query=wanted, patient=False)
                     self.took_s.append(time.monotonic() - begun_s)
                 self.rss = max(self.rss, process.memory_info().rss)
 
@@ -72,8 +72,8 @@ class _Asker(threading.Thread):
 
 
 def _shown_missing(client: Client, usernames: list[str]) -> int:
-    found = (client.get(f"/api/v1/devices/{name.replace('/', ':')}/gaps") for name in usernames)
-    return sum(gaps["missing"] + gaps["lost"] for gaps in found)
+    found = (client.devices.gaps(name.replace("/", ":")) for name in usernames)
+    return sum(gaps.missing + gaps.lost for gaps in found)
 
 
 def _burst(tirta: Tirta, kept: Fleet, shed: Fleet, seconds: float) -> tuple[float, int, int]:

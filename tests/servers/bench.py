@@ -21,10 +21,10 @@ __all__ = ["BenchDevice", "add_device"]
 
 def add_device(client: Client, name: str, *, site: str = "bench", kind: str = "irrigation-controller") -> tuple[str, str]:
     """Add a device, and its site where it is new; return user name and password."""
-    if all(found["site"] != site for found in client.all("/api/v1/sites")):
-        client.post("/api/v1/sites", {"site": site, "title": site, "timezone": "Asia/Makassar"})
-    made = client.post("/api/v1/devices", {"site": site, "device": name, "kind": kind, "title": name})["credential"]
-    return made["username"], made["password"]
+    if all(found.site != site for found in client.sites.list()):
+        client.sites.create(site, site, "Asia/Makassar")
+    made = client.devices.create(site, name, kind, name).credential
+    return made.username, made.password
 
 
 class BenchDevice:

@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -228,7 +229,7 @@ class Tirta:
         return DetachedProcess(self.data / "demo" / "devices.pid.json")
 
 
-def series(client: Client, zone: str, quantity: str) -> list[tuple[str, float]]:
+def series(client: Client, zone: str, quantity: str) -> list[tuple[datetime, float]]:
     """Return every measurement of a quantity, in order: (instant, value)."""
-    answer: Any = client.get(f"/api/v1/zones/{zone}/series", quantities=quantity, start="2020-01-01T00:00:00Z", limit=10_000)
-    return [(row["at"], row[quantity]) for row in answer["items"] if row[quantity] is not None]
+    rows = client.zones.series(zone, [quantity], start=datetime(2020, 1, 1, tzinfo=UTC))
+    return [(row.at, value) for row in rows if (value := row.values[quantity]) is not None]

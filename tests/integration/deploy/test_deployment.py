@@ -21,7 +21,7 @@ from tests.integration.deploy.compose import ROOT, Machine, program, read_compos
 from tests.servers.influx import find_influxd
 from tests.servers.mosquitto import mosquitto_executable
 from tirta.client import Client
-from tirta.errors import ServiceAnswer
+from tirta.errors import NotPermitted
 
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/pilot.json").read_text())
 DATA_SOURCE = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/influxdb.yml").read_text())["datasources"][0]
@@ -92,8 +92,8 @@ def _device(machine: Machine, *command: str) -> dict[str, str]:
 
 
 def _latest(client: Client, zone: str) -> float | None:
-    latest = client.get(f"/api/v1/zones/{zone}")["latest"].get("soil_moisture")
-    return None if latest is None else float(latest["value"])
+    latest = client.zones.get(zone).latest.get("soil_moisture")
+    return None if latest is None else float(latest.value)
 
 
 def test_readme_shows_three_questions_by_curl() -> None:
@@ -127,7 +127,7 @@ def test_readyz_without_a_token_says_ok_and_no_more(machine: Machine, client: Cl
     told = machine.run("tirta", "curl", "-s", f"{machine.api}/readyz")
 
     assert json.loads(told.stdout) == {"status": "ok"}
-    assert {part["name"] for part in client.get("/readyz")["parts"]} == {"broker", "journal", "store influxdb"}
+    assert {part.name for part in client.health().parts or ()} == {"broker", "journal", "store influxdb"}
 
 
 def test_device_added_is_let_in_and_its_reading_is_kept(machine: Machine, client: Client) -> None:
@@ -201,11 +201,11 @@ def test_doctor_where_tirta_runs_finds_nothing_wrong(machine: Machine) -> None:
 def test_token_created_and_revoked_where_tirta_runs_counts_at_once(machine: Machine) -> None:
     token = machine.run("tirta", "tirta", "token", "create", "made").stdout.strip()
     with Client(machine.api, token) as made:
-        assert made.get("/api/v1/sites")["items"]
+        assert list(made.sites.list())
 
         assert machine.run("tirta", "tirta", "token", "revoke", "made").returncode == 0
-        with pytest.raises(ServiceAnswer) as refused:
-            made.get("/api/v1/sites")
+        with pytest.raises(NotPermitted) as refused:
+            made.session()
 
     assert refused.value.status == 401
 

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Acts and the decisions they come from."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tirta.client.calls import Calls, given
+
+__all__ = ["Act", "ActDetail", "ActState", "Acts", "Amounts", "Decision", "Decisions", "Sentence", "Step"]
+
+ActState = Literal[
+    "planned", "held", "sent", "accepted", "running", "unknown", "expired", "skipped", "cancelled", "superseded", "done",
+    "failed", "rejected", "indeterminate",
+]  # fmt: skip
+
+
+class Amounts(msgspec.Struct, frozen=True):
+    """How much was meant, or done."""
+
+    seconds: float | None
+    litres: float | None
+    grams: float | None
+
+
+class Sentence(msgspec.Struct, frozen=True):
+    """The same in both languages."""
+
+    id: str
+    en: str
+
+
+class Act(msgspec.Struct, frozen=True):
+    """One physical act, or a stop."""
+
+    id: str
+    device: str
+    zone: str | None
+    action: str
+    origin: str
+    version: int
+    actor: str
+    state: ActState
+    reason: str | None
+    n: int | None
+    amount: Amounts
+    result: Amounts
+    max_seconds: int | None
+    planned: datetime
+    issued: datetime
+    expires: datetime
+    sent: datetime | None
+    begun: datetime | None
+    ended: datetime | None
+    sentence: Sentence
+
+
+class Step(msgspec.Struct, frozen=True):
+    """An act's step from one state to the next."""
+
+    at: datetime
+    before: str | None
+    state: str
+    cause: str
+    actor: str
+
+
+class ActDetail(Act, frozen=True):
+    """An act with every step it took."""
+
+    transitions: list[Step]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What a rule decided for a zone, and the numbers it saw."""
+
+    id: str
+    zone: str
+    at: datetime
+    kind: str
+    acted: bool
+    reasons: list[str]
+    inputs: dict[str, bool | float | None]
+    act: str | None
+    sentence: Sentence
+
+
+class Acts:
+    """`client.acts`."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def list(
+        self,
+        *,
+        zone: str | None = None,
+        device: str | None = None,
+        state: ActState | None = None,
+        sort: str | None = None,
+    ) -> Iterator[Act]:
+        """Yield acts, the latest planned first unless told otherwise."""
+        return self._calls.every(Act, "/api/v1/acts", zone=zone, device=device, state=state, sort=sort)
+
+    def get(self, act: str) -> ActDetail:
+        """Return one act with every step it took."""
+        return self._calls.one(ActDetail, "GET", f"/api/v1/acts/{act}")
+
+    def request(
+        self,
+        zone: str,
+        action: Literal["irrigate", "feed", "aerate"],
+        *,
+        seconds: float | UnsetType = UNSET,
+        litres: float | UnsetType = UNSET,
+        grams: float | UnsetType = UNSET,
+        key: str | None = None,
+    ) -> Act:
+        """Ask for an act by hand.
+
+        Parameters
+        ----------
+        key : str, optional
+            Idempotency key: asking again with the same gives the same act. One is made for this call when absent, so that an
+            answer that was lost does not water twice.
+        """
+        body = {"zone": zone, "action": action, **given(seconds=seconds, litres=litres, grams=grams)}
+        return self._calls.one(Act, "POST", "/api/v1/acts", body=body, key=key or secrets.token_urlsafe(16))
+
+    def stop(self, act: str) -> Act:
+        """Withdraw, release or stop an act."""
+        return self._calls.one(Act, "POST", f"/api/v1/acts/{act}/stop")
+
+    def stop_zone(self, zone: str) -> Act:
+        """Stop a zone."""
+        return self._calls.one(Act, "POST", f"/api/v1/zones/{zone}/stop")
+
+    def stop_device(self, device: str) -> Act:
+        """Stop every zone of a device."""
+        return self._calls.one(Act, "POST", f"/api/v1/devices/{device}/stop")
+
+
+class Decisions:
+    """`client.decisions`."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def list(self, *, zone: str | None = None, sort: str | None = None) -> Iterator[Decision]:
+        """Yield decisions, the latest first unless told otherwise."""
+        return self._calls.every(Decision, "/api/v1/decisions", zone=zone, sort=sort)
