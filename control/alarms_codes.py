@@ -109,6 +109,16 @@ _ALL: Final = (
         ),
     ),
     AlarmCode(
+        "store-hole",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "Penyimpanan {store} berlubang: isi {positions:.0f} bagian jurnal tidak pernah sampai ke sana.",
+            "The store {store} has a hole: what {positions:.0f} bursts of the journal held never came to it.",
+        ),
+    ),
+    AlarmCode(
         "quarantine-growing",
         "warning",
         0.0,

@@ -32,6 +32,7 @@ from tirta.alarms_sources import (
     database_source,
     disk_source,
     growth_source,
+    holes_source,
     level_source,
     parts_source,
     sessions_source,
@@ -110,6 +111,7 @@ def part_sources(
     return (
         parts_source(health, lambda: {writer.name for writer in ingest.writers if writer.refused}),
         sessions_source(ingest.sessions, clock),
+        holes_source(lambda: ingest.holes, clock),
         level_source("journal-filling", "journal", lambda: journal.bounds(0).size, bound, JOURNAL),
         level_source("quarantine-full", "quarantine", lambda: quarantine.totals()["bytes"], bound_quarantine, QUARANTINE),
         growth_source(lambda: ingest.counters.rejected),

@@ -21,6 +21,7 @@ from control.database import Database
 from gateway.clock import Clock
 from ingest.errors import Full, Unavailable
 from ingest.gaps import SessionLosses
+from ingest.store.holes import Hole, describe_holes
 from tirta.host_clock import clock_synchronised
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "database_source",
     "disk_source",
     "growth_source",
+    "holes_source",
     "level_source",
     "parts_source",
     "sessions_source",
@@ -109,6 +111,29 @@ def sessions_source(sessions: SessionLosses, clock: Clock) -> Source:
         ]
 
     return Source(frozenset({"session-lost"}), look)
+
+
+def holes_source(holes: Callable[[], Mapping[str, tuple[Hole, ...]]], clock: Clock) -> Source:
+    """Tell for a day of what a store never got; `/readyz` and the metrics go on telling."""
+
+    def look() -> list[Cause]:
+        oldest_ms = clock.now_ms() - DAY_MS
+        return [
+            Cause(
+                "store-hole",
+                f"store:{store}",
+                details={
+                    "store": store,
+                    "positions": sum(hole.positions for hole in found),
+                    "records": sum(hole.records or 0 for hole in found),
+                    "said": describe_holes(found),
+                },
+            )
+            for store, found in holes().items()
+            if (found[-1].end_ms or 0) >= oldest_ms
+        ]
+
+    return Source(frozenset({"store-hole"}), look)
 
 
 def level_source(code: str, subject: str, size: Callable[[], int], bound: int, levels: tuple[float, float]) -> Source:

@@ -24,6 +24,7 @@ from gateway.clock import ScaledClock
 from ingest.errors import Unavailable
 from ingest.feed import LiveFeed
 from ingest.gaps import SessionLosses
+from ingest.store import Hole
 from tirta import alarms_sources as sources
 from tirta.alarms import AlarmWatch
 from tirta.alarms_sources import Source
@@ -59,6 +60,20 @@ def test_sessions_source_tells_a_lost_session_for_a_day() -> None:
     losses.add(NOW - 500)
     assert told(source) == [("session-lost", "broker", True)]
     assert [cause.details["count"] for cause in source.look() or ()] == [2]
+    asyncio.run(clock.advance(86_400))
+    assert told(source) == []
+
+
+def test_holes_source_tells_what_a_store_never_got_for_a_day() -> None:
+    holes: dict[str, tuple[Hole, ...]] = {}
+    clock = SteppedClock(NOW)
+    source = sources.holes_source(lambda: holes, clock)
+    assert told(source) == []
+    holes["duckdb"] = (Hole(1, 5, 4, 30, None, None), Hole(7, 9, 2, None, NOW - 5000, NOW - 1000))
+    holes["influxdb"] = (Hole(1, 5, 4, 30, None, None),)  # nothing was received since
+    (found,) = source.look() or ()
+    assert (found.code, found.subject, found.details["positions"]) == ("store-hole", "store:duckdb", 6)
+    assert "30 records" in str(found.details["said"])
     asyncio.run(clock.advance(86_400))
     assert told(source) == []
 
