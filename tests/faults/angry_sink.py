@@ -59,6 +59,9 @@ def _endure(scene: Scene, sink: Sink, mode: str, seconds: float, **more: Any) ->
     while time.monotonic() < end_s:
         told |= "store influxdb" in scene.victim.status["problems"]
         time.sleep(0.05)
+    if mode == "401":  # somebody has to correct that, so it is an alarm at once
+        victim = scene.victim
+        _wait(lambda: "store-refused" in victim.status["alarms"], lambda: f"401 is no alarm: {victim.status}", 60.0)
     retries, rows = scene.victim.status["retries"] - retries, len(sink.rows) - rows
     sink.be("ok")
     _wait(
@@ -85,7 +88,7 @@ def run(conditions: Conditions) -> Findings:
     endured: dict[str, tuple[bool, int, int]] = {}
     with (
         Sink(conditions.folder / "sink") as sink,
-        Scene(conditions.folder, devices=6, influx_url=sink.url) as scene,
+        Scene(conditions.folder, devices=6, influx_url=sink.url, alarms=True) as scene,
         scene.victim as victim,
         scene.fleet(count=5) as fleet,
         scene.fleet(first=5) as crooked,

@@ -75,7 +75,7 @@ def _killed(conditions: Conditions, count: int) -> _Killed:
     folder = conditions.folder / "kill"
     folder.mkdir()
     with (
-        Scene(folder, devices=9, keep_alive_s=_KEEP_ALIVE_S) as scene,
+        Scene(folder, devices=9, keep_alive_s=_KEEP_ALIVE_S, alarms=True) as scene,
         scene.victim as victim,
         scene.fleet(0, 3, outbox=True) as keeping,
         scene.fleet(3, 3) as plain,
@@ -95,6 +95,7 @@ def _killed(conditions: Conditions, count: int) -> _Killed:
         scene.broker.start()
         begun_s = time.monotonic()
         _wait(lambda: bool(victim.status["windows"]), "the loss of the session is not told")
+        _wait(lambda: "session-lost" in victim.status["alarms"], "the loss of the session is no alarm")
         told_s = time.monotonic() - begun_s
         _go_on(fleets)
         keeping.wait_stored(120)

@@ -7,6 +7,7 @@ refuses to start on it. The runbook's one command puts that file away; the devic
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -16,14 +17,34 @@ import pytest
 from tests.faults.case import Conditions, FaultTest, Findings
 from tests.faults.scene import Scene, small_volume
 from tests.servers.mosquitto import Mosquitto
+from tests.servers.victim import Victim
 
 __all__ = ["TEST"]
 
 _MIB = 4
+_ALARM_AT = 0.87  # of the volume; the alarm must be there before 0.9 are used
+_TOLD_S = 60.0
+
+
+def _fill_to(folder: Path, share: float) -> float:
+    """Fill a volume so far, and return how far it is filled then."""
+    usage = shutil.disk_usage(folder)
+    with (folder / "ballast").open("ab", buffering=0) as file:
+        file.write(b"\0" * max(int(usage.total * share) - usage.used, 0))
+    return 1 - shutil.disk_usage(folder).free / usage.total
+
+
+def _wait_alarm(victim: Victim) -> float:
+    """Wait until the disk that fills is an alarm, and return how long that took. [s]"""
+    begun_s = time.monotonic()
+    while "disk-filling" not in victim.status["alarms"]:
+        assert time.monotonic() < begun_s + _TOLD_S, f"the disk that fills is no alarm: {victim.status}"
+        time.sleep(0.05)
+    return time.monotonic() - begun_s
 
 
 def _fill(folder: Path) -> None:
-    with (folder / "ballast").open("wb", buffering=0) as file:
+    with (folder / "ballast").open("ab", buffering=0) as file:
         for size in (2**20, 4096, 1):
             try:
                 while file.write(b"\0" * size):
@@ -46,13 +67,15 @@ def run(conditions: Conditions) -> Findings:
     folder = conditions.folder
     with (
         small_volume(folder / "mosquitto" / "store", _MIB) as volume,
-        Scene(folder, devices=5) as scene,
+        Scene(folder, devices=5, alarms=True, broker_folder=str(folder / "mosquitto" / "store")) as scene,
         scene.victim as victim,
     ):
         victim.wait_live()
         with scene.fleet(outbox=True) as fleet:
             fleet.publish(500)
             victim.wait_drained()
+            used = _fill_to(volume, _ALARM_AT)
+            told_s = _wait_alarm(victim)
             _fill(volume)
             # Ingest goes on although the broker cannot write.
             fleet.publish(count // 2)
@@ -74,8 +97,9 @@ def run(conditions: Conditions) -> Findings:
             victim.wait_live()
             fleet.wait_stored(180)
             counts = scene.drain_and_compare(fleet)
-    numbers = {**counts, "started_without_help": at_once}
+    numbers = {**counts, "started_without_help": at_once, "used_at_alarm": round(used, 3), "told_after_s": round(told_s, 1)}
     criteria = {
+        "an alarm before 90 % are used": used < 0.9,
         "ingest goes on": drained,
         "nothing lost": counts["lost"] == 0,
         "nothing twice": counts["dup"] == 0,

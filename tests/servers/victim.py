@@ -46,6 +46,10 @@ class VictimConfig:
         Let the journal's fsync answer EIO while the file `eio` is in the folder.
     journal_max_mib : int
         Bound of the journal. [MiB]
+    alarms : bool
+        Raise alarms, in a control database beside the data; the codes of those that are open are `alarms` in its status.
+    broker_folder : str or None
+        With `alarms`: whose volume is looked at besides that of the data.
     """
 
     folder: str
@@ -61,6 +65,8 @@ class VictimConfig:
     keep_alive_s: int = 30
     flush_horizon_s: float = 60.0
     backoff_max_s: float = 2.0
+    alarms: bool = False
+    broker_folder: str | None = None
 
 
 @dataclass(slots=True)
@@ -289,9 +295,37 @@ async def _run(config: VictimConfig, status: Path) -> None:
                 clock=clock,
             )
         )
-        told = asyncio.create_task(_tell(status, ingest, link, journal, judge, sequences, devices, lags))
+        keeper = await _raise_alarms(config, ingest, journal, clock, stack) if config.alarms else None
+        told = asyncio.create_task(_tell(status, ingest, link, journal, judge, sequences, devices, lags, keeper))
         await stop.wait()
         told.cancel()
+
+
+async def _raise_alarms(config: VictimConfig, ingest: Any, journal: Any, clock: Any, stack: AsyncExitStack) -> Any:
+    """Look after the parts as the service does."""
+    from api.services import HealthCheck
+    from control.alarms_keeper import AlarmKeeper
+    from control.database import open_database
+    from ingest.feed import LiveFeed
+    from tirta.alarms import AlarmWatch
+    from tirta.alarms_sources import JOURNAL, MIB, disk_source, level_source, parts_source, sessions_source
+
+    folder = Path(config.folder)
+    database = open_database(f"sqlite:///{folder.with_name(folder.name + '.control.db')}")
+    stack.callback(database.close)
+    keeper = AlarmKeeper(database, clock, LiveFeed())
+    volumes = {"data": folder} | ({"broker": Path(config.broker_folder)} if config.broker_folder else {})
+    sources = (
+        parts_source(
+            lambda: [HealthCheck(name, ok=False, detail=said) for name, said in ingest.problems.items()],
+            lambda: {writer.name for writer in ingest.writers if writer.refused},
+        ),
+        sessions_source(ingest.sessions, clock),
+        level_source("journal-filling", "journal", lambda: journal.bounds(0).size, config.journal_max_mib * MIB, JOURNAL),
+        disk_source(volumes),
+    )
+    await stack.enter_async_context(AlarmWatch(keeper, sources))
+    return keeper
 
 
 def _open_store(config: VictimConfig, folder: Path, devices: Any, catalogue: Any) -> Any:
@@ -307,7 +341,7 @@ def _open_store(config: VictimConfig, folder: Path, devices: Any, catalogue: Any
 
 
 async def _tell(
-    status: Path, ingest: Any, link: Any, journal: Any, judge: Any, sequences: Any, devices: Any, lags: list[float]
+    status: Path, ingest: Any, link: Any, journal: Any, judge: Any, sequences: Any, devices: Any, lags: list[float], keeper: Any
 ) -> None:
     import psutil
 
@@ -340,6 +374,7 @@ async def _tell(
             "acks_dropped": link.counters.acks_dropped,
             "connections": link.counters.connections,
             "sessions_lost": link.counters.sessions_lost,
+            "alarms": [] if keeper is None or keeper.unwritten else [code for code, count in keeper.counts.items() if count],
             "windows": [(window.start_ms, window.end_ms) for window in ingest.sessions.windows],
             "missing": missing,
             "rss": process.memory_info().rss,
