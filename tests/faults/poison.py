@@ -31,7 +31,7 @@ _RATE = 1500.0  # good messages a second of the steady stream
 _LATE_MS = 1000.0  # from measurement to where the rules see it, of 99 in 100 good messages
 _CHUNK = 90  # good messages between two lots of ten others, in the queue
 _STEADY = 0.95
-_FULL_SPEED = 0.75
+_FULL_SPEED = 0.25
 _YEARS_MS = 10 * 365 * 86_400_000
 
 
