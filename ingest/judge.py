@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from gateway.payloads import MAX_RECORDS
 from gateway.topics import Address
 from ingest.bursts import StoredBurst
-from ingest.decode import BurstDecoder, DecodedBurst, Reject, mark_rejects, rejected_places
+from ingest.decided import decide_as_before, keep_rows, places_within
+from ingest.decode import BurstDecoder, DecodedBurst, Reject, mark_rejects
 from ingest.devices import DeviceTable
 from ingest.errors import JournalError
 from ingest.gaps import SessionLosses
@@ -32,7 +33,7 @@ from ingest.store.batch import NOT_GIVEN, RejectedRow, Rows
 from ingest.store.tiers import Retention, kept_from_ms
 from ingest.tally import Tally
 
-__all__ = ["Judge", "Judged", "Outcome", "keep_rows"]
+__all__ = ["Judge", "Judged", "Outcome"]
 
 Outcome = Literal["stored", "duplicate", "refused"]
 
@@ -97,6 +98,7 @@ class Judge:
         self._progress = progress
         self._retention = Retention(raw_days)
         self._marks: dict[tuple[int, str], NDArray[np.int64]] = {}
+        self._again_below = self._stored_upto = 0
         self.sessions = SessionLosses()
         self.position = progress.position()
         self.tally = Tally.load(progress.note(_TALLY), self.position)
@@ -105,6 +107,16 @@ class Judge:
         for address, state in progress.states():
             if (index := devices.index(address)) is not None:
                 sequences.restore(index, state)
+
+    def resume(self, end: int, stored_upto: int) -> None:
+        """Begin behind the checkpoint: what lies before `end` may have been decided about, see `ingest.decided`.
+
+        Parameters
+        ----------
+        stored_upto : int
+            Some store has everything up to this position.
+        """
+        self._again_below, self._stored_upto = end, stored_upto
 
     def judge(self, entries: Iterable[Entry]) -> Judged:
         """Decide about the next entries of the journal.
@@ -132,6 +144,8 @@ class Judge:
 
     def _judge_telemetry(self, entry: Entry, judged: Judged) -> None:
         decoded = self._decoder.decode(entry.position, entry.burst, self._kept_from_ms(entry.burst.received_ms))
+        if entry.position < self._again_below:
+            decoded = self._decide_as_before(entry, decoded, judged)
         if decoded.rejects:
             self._keep(entry.position, entry.burst, decoded.rejects)
             judged.senders |= _numbered(decoded.rejects)
@@ -139,6 +153,26 @@ class Judge:
         self.sessions.heard_ms = entry.burst.received_ms
         self._take(decoded, judged, replay=False)
         judged.messages += len(entry.burst.payloads)
+
+    def _decide_as_before(self, entry: Entry, decoded: DecodedBurst, judged: Judged) -> DecodedBurst:
+        """Take note of what is known of a burst; return what is left to be decided about."""
+        position, at_ms = entry.position, entry.burst.received_ms
+        rejected = self._quarantine.rejected_at(position)
+        before = decide_as_before(decoded, entry.burst.payloads, rejected, has_store=position <= self._stored_upto)
+        if len(rejected):
+            self._note(position, before.known, at_ms)
+            self._marks[position, _REJECTED] = rejected
+        for rows in before.withheld:
+            judged.senders |= _senders(rows)
+            numbered = (rows.boot >= 0) & (rows.seq >= 0)
+            for device, boot, seq in zip(*(c[numbered].tolist() for c in (rows.device, rows.boot, rows.seq)), strict=True):
+                self._sequences.hold(device, boot, seq, at_ms)
+        for reject in before.stored:
+            if reject.device is not None and NOT_GIVEN not in (reject.boot, reject.seq):
+                self._sequences.take_one(reject.device, reject.boot, reject.seq, at_ms)
+        judged.senders |= _numbered([*before.known, *before.stored])
+        judged.errors += [(reject.device, reject) for reject in before.known if reject.device is not None]
+        return before.decoded
 
     def _judge_own(self, entry: Entry, judged: Judged) -> None:
         again = replayed(entry.burst)
@@ -154,14 +188,24 @@ class Judge:
         # First received long ago: its age counts from the newest that came before it was replayed, or a store would refuse it.
         now_ms = max(again.burst.received_ms, self.sessions.heard_ms)
         decoded = self._decode_replayed(position, again, self._kept_from_ms(now_ms))
+        taken_before = position < self._again_below and self._quarantine.was_settled(position)
+        has_store = position < self._again_below and position <= self._stored_upto
+        if has_store and not taken_before:  # refused before a crash: a store has passed it, and it is in quarantine still
+            self._marks[position, _REJECTED] = np.zeros(1, np.int64)
+            judged.bursts.append(DecodedBurst(position, decoded.received_ms, (), ()))
+            return "refused"
         if decoded.rejects and not decoded.rows:
             first = decoded.rejects[0]
-            self._quarantine.refuse_again(again.id, again.attempt, first.code, first.detail)
-            self._note(position, decoded.rejects, again.burst.received_ms)
+            if taken_before and not has_store:
+                # It was taken before a crash, and no store came to have it.
+                self._keep(position, again.burst, decoded.rejects)
+            else:
+                self._quarantine.refuse_again(again.id, again.attempt, first.code, first.detail)
+                self._note(position, decoded.rejects, again.burst.received_ms)
         else:
             if decoded.rejects:
                 self._keep(position, again.burst, decoded.rejects)
-            self._quarantine.settle(again.id)
+            self._quarantine.settle(again.id, position)
         judged.senders |= _numbered(decoded.rejects)
         rows = judged.rows
         refused = not decoded.rows and bool(decoded.rejects)
@@ -212,7 +256,8 @@ class Judge:
         self._note(position, rejects, burst.received_ms)
 
     def _note(self, position: int, rejects: Sequence[Reject], at_ms: int) -> None:
-        self._marks[position, _REJECTED] = mark_rejects(rejects)
+        known = self._marks.get((position, _REJECTED), np.empty(0, np.int64))
+        self._marks[position, _REJECTED] = np.union1d(known, mark_rejects(rejects))
         for reject in rejects:
             if reject.device is not None and reject.boot != NOT_GIVEN and reject.seq != NOT_GIVEN:
                 # A numbered record in quarantine has arrived: it is no gap, and the device may forget it.
@@ -247,9 +292,7 @@ class Judge:
         for rows in decoded.rows:
             if marks is not None:
                 first = 0 if again is None else _REPLAY_PLACE + again.id % _REPLAY_SLOTS * MAX_RECORDS
-                starts, ends = rejected_places(burst.payloads, marks)
-                at = np.searchsorted(starts, rows.place - first, "right") - 1
-                rows = keep_rows(rows, (at < 0) | (rows.place - first >= ends[at]))
+                rows = keep_rows(rows, ~places_within(burst.payloads, marks, rows.place - first))
             places = self._marks_of(position, rows.kind)
             kept.append(rows if places is None else keep_rows(rows, ~np.isin(rows.place, places)))
         return replace(decoded, rows=tuple(rows for rows in kept if len(rows)))
@@ -295,9 +338,3 @@ def _senders(rows: Rows) -> set[tuple[int, int]]:
     numbered = rows.boot >= 0
     keys = np.unique((rows.device[numbered].astype(np.int64) << 32) | rows.boot[numbered])
     return {(key >> 32, key & 0xFFFFFFFF) for key in keys.tolist()}
-
-
-def keep_rows(rows: Rows, keep: NDArray[np.bool_]) -> Rows:
-    """Return the rows where `keep` is true, shape (n,)."""
-    columns = {name: getattr(rows, name)[keep] for name in ("device", "zone", "ts_ms", "boot", "seq", "place", "flags")}
-    return Rows(kind=rows.kind, values={name: column[keep] for name, column in rows.values.items()}, **columns)

@@ -146,6 +146,7 @@ class Ingest:
         self._journal.skip_to(furthest + 1)
         self._fence = self._journal.claim(_PART, self._owner)
         self._end = self._journal.bounds(_PART).end
+        self._judge.resume(self._end, max((writer.cursor for writer in self.writers), default=0))
         await self._group.__aenter__()
         self._finite = [
             self._group.create_task(self._receive(), name="ingest receive"),

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gateway.payloads import MAX_PAYLOAD
 from ingest.volume import SqliteFile
 
@@ -50,6 +53,9 @@ create table if not exists gone (
     record   integer not null,
     primary key (position, payload_place, record)
 ) strict, without rowid;
+create table if not exists settled (
+    position integer primary key
+) strict;
 create table if not exists total (
     name  text primary key,
     value integer not null
@@ -154,6 +160,7 @@ class Quarantine:
         ).fetchone()
         recent = newest - _DECIDED_AGAIN
         self._db.execute("delete from gone where position <= ?", (recent,))
+        self._db.execute("delete from settled where position <= ?", (recent,))
         self._db.execute(
             f"insert or ignore into gone select position, payload_place, record from record where ({where})"  # noqa: S608
             " and position > :recent",
@@ -166,10 +173,26 @@ class Quarantine:
         self._count(bytes=-sum(length + _OVERHEAD for (length,) in gone))
         return len(gone)
 
-    def settle(self, record_id: int) -> None:
-        """Let a record go that was replayed and taken; one that is not there any more is passed over."""
+    def settle(self, record_id: int, position: int) -> None:
+        """Let a record go that was taken when it was replayed as `position`; one that is not there is passed over."""
         with self._file.use(), self._db:
             self._count(replayed=self._delete("id = :id", {"id": record_id}))
+            self._db.execute("insert or ignore into settled values (?)", (position,))
+
+    def was_settled(self, position: int) -> bool:
+        """Tell whether the replay at `position` was taken."""
+        with self._file.use():
+            return self._db.execute("select 1 from settled where position = ?", (position,)).fetchone() is not None
+
+    def rejected_at(self, position: int) -> NDArray[np.int64]:
+        """Return what of a burst was kept, also what has left since, as `ingest.decode.mark_rejects` has it, ascending."""
+        query = "select payload_place, record from {} where position = :position and payload_place >= 0"
+        with self._file.use():
+            found = self._db.execute(
+                f"{query.format('record')} union {query.format('gone')}",
+                {"position": position},
+            ).fetchall()
+        return np.array(sorted(place << 16 | (record + 1) for place, record in found), np.int64)
 
     def refuse_again(self, record_id: int, attempt: int, reason: str, detail: str) -> None:
         """Keep what was wrong this time with a record that was replayed for the `attempt`-th time, counted from 0."""

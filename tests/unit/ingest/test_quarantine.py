@@ -47,7 +47,7 @@ def test_keep_of_the_same_burst_again_does_not_bring_back_what_was_discarded_or_
     quarantine.keep(1, records)
     third, second, first = quarantine.list()[0]
     assert quarantine.discard(first.id)
-    quarantine.settle(second.id)
+    quarantine.settle(second.id, 9)
     quarantine.keep(1, records)
     assert quarantine.list()[0] == [third]
     assert quarantine.totals()["kept"] == 3
