@@ -146,7 +146,7 @@ def simulate(
     credentials: Annotated[
         Path | None, typer.Option(metavar="FILE", help='Passwords of devices that exist: {"site/device": "password"}.')
     ] = None,
-    ca: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificates (PEM) to trust for mqtts.")] = None,
+    ca: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificates (PEM) to trust for mqtts and https.")] = None,
     clock: Annotated[Path | None, typer.Option(metavar="FILE", help="clock.json of a Tirta that runs fast.")] = None,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the devices' memory here between runs.")] = None,
     oracle: Annotated[bool, typer.Option("--oracle", help="Write into DIR what each device saw acknowledged and did.")] = False,

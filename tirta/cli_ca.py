@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.processes import write_private
+from tirta.client import Client
 from tirta.errors import CertificateUnfit, NotPossible
 from tirta.folder import DataFolder
 from tirta.options import CONFIG, DATA
@@ -73,6 +75,34 @@ def export(
     out.write_bytes(content)
     out.chmod(0o644)
     print(f"{out} written, for {FORMATS[form]}; its SHA-256 is {fingerprint(certificate)}")
+
+
+@app.command()
+def sign(
+    device: Annotated[str, typer.Argument(metavar="SITE:DEVICE", help="For example taman-kota:bedeng-1.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for its key, its certificate and the authority's.")] = Path(),
+    data: DATA = None,
+    config: CONFIG = None,
+) -> None:
+    """Make a key and a certificate by which a device signs in in place of a password; those it had before count no more.
+
+    The running service signs it; the key is made here and goes nowhere else. It is for the listener `mqtts_certificates`.
+    """
+    from tirta.certificates.request import new_request
+
+    folder = DataFolder(load_settings(config, data=data).data)
+    if not folder.file("ready.json").exists():
+        raise NotPossible("the service is not running, and it is what signs; start it with: tirta up")
+    key, request = new_request()
+    with Client.from_ready_file(folder.file("ready.json")) as client:
+        made = client.devices.certify(device, request)
+    out.mkdir(parents=True, exist_ok=True)
+    name = device.rpartition(":")[2]
+    for file, text in ((f"{name}.key", key), (f"{name}.pem", made.certificate), ("ca.pem", made.authority)):
+        write_private(out / file, text)
+    print(f"{out / name}.key (secret), {out / name}.pem and {out / 'ca.pem'} are for {device}")
+    if made.notice:
+        print(made.notice)
 
 
 @app.command()
