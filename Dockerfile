@@ -31,7 +31,7 @@ COPY --from=build /opt/tirta /opt/tirta
 ENV PATH=/opt/tirta/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TIRTA_DATA=/data
 USER 1883:1883
 WORKDIR /data
-EXPOSE 8080
+EXPOSE 8080 8443
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=4 \
     CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 8080, timeout=5); c.request('GET', '/readyz'); raise SystemExit(c.getresponse().status != 200)"]
 CMD ["tirta", "up"]

@@ -32,7 +32,7 @@ COMPOSE_FILE = ROOT / "docker-compose.yml"
 
 _HEALTHY_MAX_S = 60.0
 _STOP_MAX_S = 20.0  # the longest that a container is given here
-_PORTS = ("1883", "8080", "8086")
+_PORTS = ("1883", "8080", "8086", "8443", "8883")
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?:(:[?-])([^}]*))?\})")
 _HOST = re.compile(r"\b(?:mosquitto|influxdb|tirta|0\.0\.0\.0)(?=:\d)")
 _IMAGE_HEALTH = re.compile(r"^HEALTHCHECK .*?^\s+CMD (\[.*?\])$", re.MULTILINE | re.DOTALL)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -79,8 +80,20 @@ def test_services_are_those_that_a_pilot_needs(services: dict[str, Any]) -> None
 def test_ports_are_on_loopback_only(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", ())]
 
-    assert len(ports) == 3
+    assert len(ports) == 5
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_an_address_of_the_network_is_given_to_what_has_tls_alone(folder: Path) -> None:
+    with (folder / ".env").open("a") as env:
+        env.write('LAN_ADDRESS=192.168.1.10\nTIRTA_NAMES=["tirta.lan","192.168.1.10"]\n')
+
+    services = yaml.safe_load(_config(folder).stdout)["services"]
+
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert sorted(port.rpartition(":")[2] for port in ports if port.startswith("192.168.1.10:")) == ["8443/tcp", "8883/tcp"]
+    for name in ("prepare", "tirta"):
+        assert json.loads(services[name]["environment"]["TIRTA_TLS_NAMES"]) == ["tirta.lan", "192.168.1.10"]
 
 
 def test_secrets_stand_in_the_env_file_alone(folder: Path, services: dict[str, Any]) -> None:
@@ -174,5 +187,5 @@ def test_deployment_page_tells_of_every_service_volume_and_variable() -> None:
     compose = yaml.safe_load(COMPOSE_FILE.read_text())
     variables = set(re.findall(r"\$\{(\w+)", COMPOSE_FILE.read_text()))
 
-    assert len(variables) == 8
+    assert len(variables) == 12
     assert [name for name in {*compose["services"], *compose["volumes"], *variables} if f"`{name}`" not in page] == []

@@ -272,3 +272,20 @@ def test_folder_of_the_broker_is_private(machine: Machine) -> None:
 
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "mosquitto.passwd").stat().st_mode & 0o077 == 0
+
+
+def test_device_and_browser_verify_by_the_authority_that_is_given_out(machine: Machine, client: Client) -> None:
+    shown = _device(machine, "add", "taman-kota:bedeng-7", "--kind", "irrigation-controller")
+    ca = machine.folder / "ca.pem"
+    ca.write_text(machine.run("tirta", "tirta", "ca", "export").stdout)
+    username = shown["username"]
+
+    command = ["mosquitto_pub", "-h", "localhost", "-p", str(machine.ports["8883"]), "--cafile", str(ca), "-q", "1"]
+    command += ["-u", username, "-P", shown["password"], "-t", f"tirta/v1/{username}/telemetry"]
+    command += ["-m", '{"soil_moisture": 0.24}']
+    told = subprocess.run(command, capture_output=True, timeout=30)
+    asked = ["curl", "-s", "--cacert", str(ca), f"https://localhost:{machine.ports['8443']}/readyz"]
+
+    assert told.returncode == 0, told.stderr
+    assert _until(lambda: _latest(client, "taman-kota:bedeng-7:1") == 0.24)
+    assert json.loads(machine.run("tirta", *asked).stdout)["status"] == "ok"
