@@ -28,7 +28,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ import duckdb
 import msgspec
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from api.latest import shown_zones
 from control import registry
@@ -49,6 +51,7 @@ from ingest.devices import DeviceTable
 from ingest.latest import LatestState
 from ingest.store import duckdb_tiers
 from ingest.store.batch import Batch, Rows
+from ingest.store.duckdb_file import transaction
 from ingest.store.duckdb_sql import quoted, table_of
 from ingest.store.duckdb_store import DuckDBConfig, DuckDBStore
 from ingest.store.protocol import HOUR_MS, SeriesQuery
@@ -157,17 +160,27 @@ def _build(path: Path, devices: DeviceTable, zones: int, long_kept: int) -> tupl
         made += measuring * _DAY_MINUTES
         before = time.perf_counter()
         first_hour = (_START_MS + day * DAY_MS) // HOUR_MS
-        for hour in range(first_hour - (day == 0), first_hour + 24):  # the first rows lie an hour before
-            some = slice(zones if hour < _START_MS // HOUR_MS else measuring)
-            connection.begin()
-            duckdb_tiers.make_windows(connection, _KIND, hour, (ids[some], numbers[some]), kept)
-            connection.commit()
+        hours = range(first_hour - (day == 0), first_hour + 24)  # the first rows lie an hour before
+        some = [slice(zones if hour < _START_MS // HOUR_MS else measuring) for hour in hours]
+        turns = [(hour, (ids[part], numbers[part])) for hour, part in zip(hours, some, strict=True)]
+        with ThreadPoolExecutor(_BUILDING["threads"]) as pool:  # an hour is too little for the engine's own threads
+            list(pool.map(lambda turn: _make_windows(connection, kept, *turn), turns))
         windows_s += time.perf_counter() - before
         connection.execute("CHECKPOINT")
         _progress(f"day {day + 1} of {_DAYS}: {made:,} rows and their windows in {time.perf_counter() - began:.0f} s")
     _check(connection, made)
     connection.close()
     return made, windows_s
+
+
+def _make_windows(
+    connection: duckdb.DuckDBPyConnection,
+    kept: Sequence[tuple[str, str]],
+    hour: int,
+    zones: tuple[NDArray[np.int32], NDArray[np.uint8]],
+) -> None:
+    with connection.cursor() as cursor, transaction(cursor):
+        duckdb_tiers.make_windows(cursor, _KIND, hour, zones, kept)
 
 
 def _first_rows(zones: int) -> Rows:
