@@ -26,8 +26,8 @@ from ingest.journal import Entry
 from ingest.latest import LatestState
 from ingest.own_words import Replayed, is_own, is_session_lost, lost_since_ms, replayed, statuses
 from ingest.progress import Progress
-from ingest.quarantine import Quarantine
-from ingest.rejects import rejected_records, rejected_rows
+from ingest.quarantine import Quarantine, QuarantinedRecord
+from ingest.rejects import STORE_REFUSED, rejected_records, rejected_rows
 from ingest.sequences import Sequences
 from ingest.store.batch import NOT_GIVEN, RejectedRow, Rows
 from ingest.store.tiers import Retention, kept_from_ms
@@ -185,6 +185,9 @@ class Judge:
         judged.bursts.append(DecodedBurst(entry.position, entry.burst.received_ms, (), ()))
 
     def _judge_replayed(self, position: int, again: Replayed, judged: Judged) -> Outcome:
+        kept = self._quarantine.get(again.id)
+        if kept is not None and kept.reason == STORE_REFUSED:
+            return self._refuse_known(position, again, kept, judged)
         # First received long ago: its age counts from the newest that came before it was replayed, or a store would refuse it.
         now_ms = max(again.burst.received_ms, self.sessions.heard_ms)
         decoded = self._decode_replayed(position, again, self._kept_from_ms(now_ms))
@@ -211,6 +214,15 @@ class Judge:
         refused = not decoded.rows and bool(decoded.rejects)
         self._take(decoded, judged, replay=True)
         return "refused" if refused else "stored" if judged.rows > rows else "duplicate"
+
+    def _refuse_known(self, position: int, again: Replayed, kept: QuarantinedRecord, judged: Judged) -> Outcome:
+        """Leave a record where it is that one store refused: the others have it, so it would only be known, and gone."""
+        self._quarantine.refuse_again(again.id, again.attempt, kept.reason, kept.detail)
+        decoded = self._decode_replayed(position, again)
+        for rows in decoded.rows:
+            self._marks[position, rows.kind] = rows.place
+        judged.bursts.append(replace(decoded, rows=(), rejects=()))
+        return "refused"
 
     def _kept_from_ms(self, now_ms: int) -> int:
         return kept_from_ms(self._retention, "raw", now_ms) or 0

@@ -26,6 +26,7 @@ from ingest.own_words import find_status, replay_burst, session_lost_burst, stat
 from ingest.progress import Progress
 from ingest.quarantine import Quarantine, QuarantineConfig, QuarantinedRecord
 from ingest.sequences import Sequences
+from ingest.store.batch import RejectedRow
 from tests.unit.ingest.fleet import CATALOGUE, NOW_MS, burst_of, make_devices, telemetry, topic
 
 BED = Address("kebun", "bed-0")
@@ -184,6 +185,22 @@ def test_judge_that_keeps_rows_longer_refuses_by_the_contract_alone(house: House
     judged = house.judge.judge(entries_of([[(0, telemetry(boot=1, seq=i, ts=NOW_MS - age)) for i, age in enumerate(ages)]]))
     assert (judged.rows, [(r.reason, r.seq) for r in records(house)]) == (1, [("ts-behind", 1)])
     assert "400 days" in records(house)[0].detail
+
+
+def test_replay_of_a_record_that_one_store_refused_leaves_it_in_quarantine(house: House) -> None:
+    burst = burst_of((0, telemetry(boot=1, seq=0, flow=1)))
+    judged = house.judge.judge([Entry(1, burst)])
+    house.judge.keep_refused("influxdb", judged.bursts, "irrigation-controller", [RejectedRow(0, 0, "400: type conflict")])
+    (kept,) = records(house)
+    again = Entry(2, replay_burst(kept))
+    judged = house.judge.judge([again])
+    assert (list(judged.outcomes.values()), [plain(burst) for burst in judged.bursts]) == (["refused"], [[]])
+    (left,) = records(house)
+    assert (left.reason, left.detail, left.replays) == ("store-refused", "influxdb: 400: type conflict", 1)
+    assert [plain(burst) for burst in house.judge.decode_again([again])] == [[]]  # no other store gets it a second time
+    house.judge.checkpoint(0)
+    house.crash()
+    assert [plain(burst) for burst in house.judge.decode_again([again])] == [[]]
 
 
 def test_replay_of_a_record_refused_for_its_age_is_refused_until_rows_are_kept_longer(house: House) -> None:
