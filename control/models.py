@@ -91,7 +91,9 @@ class SiteRow(Changeable, Row):
     title: Mapped[str]
     timezone: Mapped[str]
     created_ms: Mapped[int]
-    agency_key: Mapped[str | None] = mapped_column(ForeignKey("agency.key"), index=True)  # never None once migrated
+    # Never NULL: migration 0002 fills it, and `control.sites`, which alone writes it, takes no site without an agency. The
+    # column says so only in words, since SQLite forbids NULL afterwards only by copying a table to which others refer.
+    agency_key: Mapped[str | None] = mapped_column(ForeignKey("agency.key"), index=True)
     pillars: Mapped[list[str] | None] = mapped_column(JSON)
     activity: Mapped[str | None]
     tags: Mapped[str | None]  # " a b ", in order: with blanks around each, so that one can be looked for

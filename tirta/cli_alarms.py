@@ -13,12 +13,11 @@ import typer
 from control import alarms
 from control.alarms import Alarm
 from control.alarms_codes import SEVERITIES
-from control.audit import Trail
 from control.sentences import alarm_sentence
-from gateway.clock import WallClock
 from tirta.cli_tokens import control_database
 from tirta.errors import NotPossible
-from tirta.options import CONFIG, DATA
+from tirta.local import local_trail
+from tirta.options import CONFIG, DATA, WHY
 
 __all__ = ["app"]
 
@@ -56,13 +55,13 @@ def list_alarms(
 @app.command()
 def seen(
     alarm: Annotated[str, typer.Argument(metavar="ID", help="Id, as listed.")],
-    why: Annotated[str, typer.Option(metavar="TEXT", help="For the audit trail.")] = "",
+    why: WHY = "",
     data: DATA = None,
     config: CONFIG = None,
 ) -> None:
     """Say that you have seen an alarm and take care of it; it ends when its cause does."""
     with control_database(config, data) as (database, now_ms), database.session() as session:
-        found, new = alarms.mark_seen(session, alarm, now_ms=now_ms, trail=Trail.local(WallClock().now_ms(), why))
+        found, new = alarms.mark_seen(session, alarm, now_ms=now_ms, trail=local_trail(why))
     print(f"{found.id} was seen by {found.seen_by} at {_at(found.seen_ms)}" if not new else f"{found.id} is marked as seen")
 
 

@@ -6,7 +6,10 @@ Whoever may write the data folder may do all of this; it is entered into the aud
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,24 +17,20 @@ from sqlalchemy.orm import Session
 
 from control import invitations, people
 from control.access import parse_grant, parse_scope
-from control.audit import Trail
 from control.errors import NotFound
 from control.invitations import Invitation
 from control.people import Person
-from gateway.clock import WallClock
 from tirta.cli_tokens import control_database
-from tirta.options import CONFIG, DATA
+from tirta.folder import DataFolder
+from tirta.local import local_trail
+from tirta.options import CONFIG, DATA, WHY
+from tirta.settings import load_settings
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="People who sign in.")
 
 LOGIN = Annotated[str, typer.Argument(metavar="LOGIN", help="The name to sign in with.")]
-WHY = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit trail.")]
-
-
-def _trail(why: str) -> Trail:
-    return Trail.local(WallClock().now_ms(), why)
 
 
 def _find(session: Session, login: str) -> Person:
@@ -41,9 +40,19 @@ def _find(session: Session, login: str) -> Person:
     return person
 
 
-def _show(login: str, invitation: Invitation) -> None:
+def _show(login: str, invitation: Invitation, address: str) -> None:
     ends = datetime.fromtimestamp(invitation.expires_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    print(f"login  {login}\ncode   {invitation.code}\n(shown this once; lets its holder choose a password until {ends})")
+    print(f"login  {login}\ncode   {invitation.code}\nat     {address}")
+    print(f"(shown this once; lets its holder choose a password until {ends}, sent there with the code)")
+
+
+def _address(config: Path | None, data: Path | None) -> str:
+    """Return where a password is chosen: at the running service's address, or at the one it will have."""
+    settings = load_settings(config, data=data)
+    with suppress(OSError, ValueError, KeyError):
+        ready = json.loads(DataFolder(settings.data).file("ready.json").read_text("utf-8"))
+        return f"{ready['http']}/api/v1/invitation"
+    return f"/api/v1/invitation at Tirta's address ({settings.http}), once it runs"
 
 
 @app.command()
@@ -62,12 +71,12 @@ def add(
     config: CONFIG = None,
 ) -> None:
     """Add a person and print a code with which she or he chooses a password, this once."""
-    grant, trail = parse_grant(role, on), _trail(why)
+    grant, trail = parse_grant(role, on), local_trail(why)
     with control_database(config, data) as (database, _), database.session() as session:
         home = parse_scope(on)
         person = people.create_person(session, login, title or login, language=language, home=home, grants=[grant], trail=trail)
         invitation = invitations.invite(session, person.id, trail=trail)
-    _show(login, invitation)
+    _show(login, invitation, _address(config, data))
 
 
 @app.command("list")
@@ -88,15 +97,15 @@ def list_people(data: DATA = None, config: CONFIG = None) -> None:
 def reset(login: LOGIN, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
     """Print a code with which a person chooses another password, this once; codes printed before end."""
     with control_database(config, data) as (database, _), database.session() as session:
-        invitation = invitations.invite(session, _find(session, login).id, trail=_trail(why))
-    _show(login, invitation)
+        invitation = invitations.invite(session, _find(session, login).id, trail=local_trail(why))
+    _show(login, invitation, _address(config, data))
 
 
 @app.command()
 def disable(login: LOGIN, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
     """Shut a person out: sessions and tokens end at once; what was done stays in the audit trail."""
     with control_database(config, data) as (database, _), database.session() as session:
-        people.change_person(session, _find(session, login).id, disabled=True, trail=_trail(why))
+        people.change_person(session, _find(session, login).id, disabled=True, trail=local_trail(why))
     print(f"{login} is disabled")
 
 
@@ -104,7 +113,7 @@ def disable(login: LOGIN, why: WHY = "", data: DATA = None, config: CONFIG = Non
 def enable(login: LOGIN, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
     """Let a person in again who was disabled."""
     with control_database(config, data) as (database, _), database.session() as session:
-        people.change_person(session, _find(session, login).id, disabled=False, trail=_trail(why))
+        people.change_person(session, _find(session, login).id, disabled=False, trail=local_trail(why))
     print(f"{login} is enabled")
 
 
@@ -119,5 +128,5 @@ def grant(
     """Give a person these roles and no others; they hold from the next request on."""
     grants = [parse_grant(name, on or "*") for name, _, on in (text.partition("@") for text in role)]
     with control_database(config, data) as (database, _), database.session() as session:
-        person = people.grant_roles(session, _find(session, login).id, grants, trail=_trail(why))
+        person = people.grant_roles(session, _find(session, login).id, grants, trail=local_trail(why))
     print(f"{login}: {', '.join(map(str, person.grants))}")

@@ -13,12 +13,12 @@ import typer
 
 from control import tokens
 from control.access import EVERYTHING, parse_grant
-from control.audit import Trail
 from control.database import Database, open_database
 from control.paging import every
 from gateway.clock import WallClock, read_clock
 from tirta.errors import NotPossible
 from tirta.folder import DataFolder
+from tirta.local import local_trail
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings
 
@@ -67,9 +67,7 @@ def create(
     grants = [parse_grant(which, on or "*") for which, _, on in asked] or list(EVERYTHING)
     now_ms = WallClock().now_ms()
     with control_database(config, data) as (database, _), database.session() as session:
-        text, _ = tokens.create(
-            session, name, grants, now_ms=now_ms, expires_ms=now_ms + days * DAY_MS, trail=Trail.local(now_ms)
-        )
+        text, _ = tokens.create(session, name, grants, now_ms=now_ms, expires_ms=now_ms + days * DAY_MS, trail=local_trail())
     print(text)
 
 
@@ -88,7 +86,7 @@ def revoke(name: Annotated[str, typer.Argument(help="Its name.")], data: DATA = 
     """End a token; it is refused from now on."""
     now_ms = WallClock().now_ms()
     with control_database(config, data) as (database, _), database.session() as session:
-        tokens.revoke(session, name, now_ms=now_ms, trail=Trail.local(now_ms))
+        tokens.revoke(session, name, now_ms=now_ms, trail=local_trail())
     print(f"{name} is revoked")
 
 

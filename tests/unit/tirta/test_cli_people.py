@@ -19,6 +19,7 @@ from control.passwords import PasswordConfig, Passwords
 from control.people import find_person
 from tirta.cli import app
 from tirta.errors import NotPossible
+from tirta.local import account
 
 Run = Callable[..., Result]
 
@@ -41,6 +42,7 @@ def test_person_add_prints_a_code_that_lets_its_holder_choose_a_password(run: Ru
     assert answer.exit_code == 0, answer.output
     code = re.search(r"code +(\S+)", answer.output)
     assert code is not None
+    assert "at     /api/v1/invitation at Tirta's address (127.0.0.1:8080), once it runs" in answer.output
     database = open_database(f"sqlite:///{tmp_path}/data/control.db")
     with database.reader() as session:
         ani = find_person(session, "ani")
@@ -50,6 +52,11 @@ def test_person_add_prints_a_code_that_lets_its_holder_choose_a_password(run: Ru
     database.close()
     listed = run("person", "list").output
     assert re.fullmatch(r"ani +supervisor on \*\n", listed)
+
+
+def test_person_add_prints_where_the_code_is_taken_while_the_service_runs(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data" / "ready.json").write_text('{"http": "https://tirta.balikpapan.example", "mqtt": "", "token": ""}')
+    assert "at     https://tirta.balikpapan.example/api/v1/invitation\n" in run("person", "add", "ani").output
 
 
 def test_person_grant_disable_enable_and_reset_are_listed_and_in_the_trail(run: Run) -> None:
@@ -65,6 +72,7 @@ def test_person_grant_disable_enable_and_reset_are_listed_and_in_the_trail(run: 
         "person.create", "person.invite", "person.grant", "person.change", "person.change", "person.invite",
     ]  # fmt: skip
     assert (entries[3]["actor"], entries[3]["why"]) == ("command-line", "left us")
+    assert {entry["address"] for entry in entries} == {f"account {account()}"}
     assert run("audit", "list", "--action", "person.grant").output.count("\n") == 1
 
 
