@@ -79,6 +79,27 @@ def test_verify_of_a_changed_trail_names_the_first_entry_that_does_not_fit(
         assert audit.verify(session).wrong == wrong
 
 
+def test_verify_of_a_trail_with_two_entries_swapped_names_the_first(database: Database) -> None:
+    fill(database, 12)
+    for before, after in ((4, 99), (5, 4), (99, 5)):
+        unlocked(database, f"UPDATE audit SET id = {after} WHERE id = {before}")
+    with database.reader() as session:
+        assert audit.verify(session).wrong == 4
+
+
+def test_verify_of_a_trail_that_was_written_anew_has_another_head(database: Database) -> None:
+    fill(database, 3)
+    with database.reader() as session:
+        noted = audit.verify(session)
+    unlocked(database, "DELETE FROM audit")
+    with database.session() as session:
+        for _ in range(3):
+            audit.record(session, TRAIL, "site.change", "site:0", after={"title": "another"})
+        later = audit.verify(session)
+    assert (later.wrong, later.entries) == (None, noted.entries)
+    assert later.head != noted.head
+
+
 def test_verify_of_a_trail_whose_end_was_cut_off_has_another_head(database: Database) -> None:
     fill(database, 5)
     with database.reader() as session:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from argon2 import PasswordHasher
 
 from control import audit, invitations, people, sessions
 from control.access import EVERYWHERE, Grant, Scope
@@ -224,6 +226,26 @@ def test_sign_in_while_the_password_is_changed_does_not_let_the_old_one_in(datab
     with pytest.raises(WrongCredentials):
         sessions.sign_in(database, "ani", PASSWORD, changing, Throttle(Wall()), trail=TRAIL)
     assert enter(database, password="another long password").person.login == "ani"
+
+
+def test_sign_in_hashes_as_often_for_nobody_as_for_somebody(
+    database: Database, ani: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WEAK.verify(None, "x")  # nobody's hash is made the first time
+    with database.session() as session:
+        people.create_person(session, "budi", "Budi", home=EVERYWHERE, trail=TRAIL)
+    hashed: list[str] = []
+    original = PasswordHasher.verify
+
+    def verify(self: PasswordHasher, kept: str | bytes, password: str | bytes) -> Literal[True]:
+        hashed.append(str(kept).rpartition("$")[0].rpartition("$")[0])
+        return original(self, kept, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", verify)
+    for login in ("ani", "budi", "nobody", "\x00", "ａｎｉ", "ANI", "ani "):
+        with pytest.raises(WrongCredentials):
+            enter(database, login, "wrong password")
+    assert hashed == ["$argon2id$v=19$m=19456,t=2,p=1"] * 7
 
 
 def test_sign_in_of_an_unknown_name_does_not_keep_what_was_typed(database: Database, ani: Person) -> None:
