@@ -10,6 +10,7 @@ series.duckdb       the series
 influxdb.cursor     how far InfluxDB has them
 broker/             Tirta's own mosquitto
 demo/               the simulated pilot: credentials, the devices' memory
+tls/                authority, the certificate in use, those of devices
 roles.json          the platform's own credentials at the broker
 ready.json          where the running service answers, and its own token
 lock                held by the running service
