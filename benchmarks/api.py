@@ -11,9 +11,10 @@ after the other, with a pause between two:
 `list`      `GET /api/v1/devices?limit=100`, page after page
 `write`     `PATCH /api/v1/zones/{zone}`, each another bed: registry and audit trail, on the disk when it is answered
 
-Answers are read to their end and not decoded. `cpu` is the processor time of Tirta's process, of everything it does, in
-parts of one core. `sse_clients` counts the listeners that are connected at the end and have heard of measurements while it
-was measured; `sse_events` how many the one that heard least has heard, of how many there were.
+Answers are read to their end and not decoded. `…_cpu_ms` is the processor time of one request, measured before anybody
+listens: it tells more than the clock does where a machine is shared. `cpu` is the processor time of Tirta's process, of
+everything it does, in parts of one core. `sse_clients` counts the listeners that are connected at the end and have heard of
+measurements while it was measured; `sse_least` is how many the one that heard least has heard, of `sse_of`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ SENDING: Final = 1000  # devices
 PAGE: Final = 1000  # zones in an answer
 MINUTE_S: Final = 60.0
 _WARM_UP: Final = 10  # requests of each sort before those that are measured
+_ALONE: Final = 50  # requests of each sort whose processor time is measured
 _PAUSE_S: Final = {"latest": 0.25, "list": 0.1, "write": 0.1}
 _SETTLE_S: Final = 120.0
 
@@ -99,6 +101,7 @@ def _measure(devices: int, listeners: int, seconds: float) -> dict[str, Any]:
         with publishing(served.mqtt_port, senders, minutes=1, minute_s=5.0, zones=ZONES_A_DEVICE) as fleet:
             fleet.wait()
         _wait_measured(served)
+        alone = _cpu_of_each(served)
         minutes = int(seconds / MINUTE_S) + 10
         with (
             publishing(served.mqtt_port, senders, minutes=minutes, minute_s=MINUTE_S, zones=ZONES_A_DEVICE, boot=2) as fleet,
@@ -109,7 +112,21 @@ def _measure(devices: int, listeners: int, seconds: float) -> dict[str, Any]:
             print("measuring", file=sys.stderr)
             result = _ask_all(served, seconds, heard.begin)
             result |= {f"sse_{name}": value for name, value in heard.end().items()}
-    return {"devices": devices, "zones": devices * ZONES_A_DEVICE, "seconds": seconds} | result
+    return {"devices": devices, "zones": devices * ZONES_A_DEVICE, "seconds": seconds} | alone | result
+
+
+def _cpu_of_each(served: Served) -> dict[str, float]:
+    """Return what each sort of request takes while nothing else goes on."""
+    found, connection = {}, served.connect()
+    for name, requests in _requests(served).items():
+        for _ in range(_WARM_UP):
+            served.ask(connection, *next(requests))
+        before = _cpu_s(served)
+        for _ in range(_ALONE):
+            served.ask(connection, *next(requests))
+        found[f"{name}_cpu_ms"] = round((_cpu_s(served) - before) / _ALONE * 1000, 1)
+    connection.close()
+    return found
 
 
 def _ask_all(served: Served, seconds: float, begin: Any) -> dict[str, Any]:
