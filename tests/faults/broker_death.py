@@ -131,6 +131,7 @@ def _killed_after_saving(conditions: Conditions, count: int) -> _Killed:
             with tirta.client() as client:
                 keys = [name.replace("/", ":") for name in names]
                 _wait(lambda: bool(client.devices.gaps(keys[0]).sessions_lost), "the loss is not told", every_s=0.5)
+                _wait(lambda: any(client.alarms.list(code="session-lost", open=True)), "the loss is no alarm", every_s=0.5)
                 told_s = time.monotonic() - begun_s
                 _go_on(fleets)
                 keeping.wait_stored(120)

@@ -144,6 +144,10 @@ class Device:
             part = held[start : start + _PER_MESSAGE]
             self._publish(b"[" + b",".join(record for _, record in part) + b"]", tuple(seq for seq, _ in part))
 
+    def come_back(self) -> None:
+        """Send again as after a reconnect."""
+        self._again.set()
+
     def publish_raw(self, payload: bytes) -> None:
         """Publish any bytes as telemetry."""
         self._publish(payload, ())
