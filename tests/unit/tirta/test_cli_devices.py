@@ -5,39 +5,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
-import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from control import places, registry
 from control.audit import Trail
 from control.database import open_database
-from tirta.cli import app
 from tirta.errors import NotPossible
 from tirta.local import account, local_trail, local_why
 
 Run = Callable[..., Result]
 KIND = ("--kind", "pond-feeder")
 TRAIL = Trail("tester", "local", 1_795_305_600_000)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/data/control.db"
-
-
-@pytest.fixture
-def run(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command on data in the test's folder."""
-    monkeypatch.setattr("os.umask", lambda mask: mask)  # the process's own is not the command's to change here
-    (tmp_path / "data").mkdir()
-    open_database(url).close()
-
-    def call(*arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments, "--data", str(tmp_path / "data")])
-
-    return call
 
 
 def add_agencies(url: str, *names: str) -> None:

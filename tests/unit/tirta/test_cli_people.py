@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from control.audit import Trail
 from control.database import open_database
@@ -17,24 +17,10 @@ from control.errors import ControlError, Invalid, NotFound
 from control.invitations import accept
 from control.passwords import PasswordConfig, Passwords
 from control.people import find_person
-from tirta.cli import app
 from tirta.errors import NotPossible
 from tirta.local import account
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command on data in the test's folder."""
-    monkeypatch.setattr("os.umask", lambda mask: mask)  # the process's own is not the command's to change here
-    (tmp_path / "data").mkdir()
-    open_database(f"sqlite:///{tmp_path}/data/control.db").close()
-
-    def call(*arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments, "--data", str(tmp_path / "data")])
-
-    return call
 
 
 def test_person_add_prints_a_code_that_lets_its_holder_choose_a_password(run: Run, tmp_path: Path) -> None:
