@@ -132,7 +132,7 @@ def test_doctor_says_what_is_wrong_by_words_and_exit_code(tmp_path: Path) -> Non
         assert "store duckdb" in well.stdout
         open_one = tirta.run("doctor", environment={"TIRTA_HTTP": "0.0.0.0:8080"})
         assert open_one.returncode == 1
-        assert "behind_proxy" in open_one.stdout
+        assert "--behind-proxy" in open_one.stdout
         tirta.data.chmod(0o755)
         assert "chmod 700" in tirta.run("doctor").stdout
         assert tirta.stop() == 0

@@ -125,17 +125,17 @@ def test_up_on_a_port_that_is_taken_says_so_in_one_line(tmp_path: Path) -> None:
             assert option in line, "it says how to choose another"
 
 
-@pytest.mark.parametrize(("option", "address"), [("--http", "0.0.0.0"), ("--mqtt", "0.0.0.0"), ("--http", "[::]")])
-def test_up_on_another_address_is_refused_without_behind_proxy(tmp_path: Path, option: str, address: str) -> None:
+@pytest.mark.parametrize(("option", "address", "instead"), [("--http", "[::]", "--https"), ("--mqtt", "0.0.0.0", "--mqtts")])
+def test_up_on_another_address_without_tls_is_refused(tmp_path: Path, option: str, address: str, instead: str) -> None:
     ended = run_tirta("up", "--data", tmp_path / "data", option, f"{address}:0")
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    assert "--behind-proxy" in line
+    assert f"add {instead} HOST:PORT" in line
     assert not (tmp_path / "data").exists()
 
 
 def test_up_on_another_address_with_behind_proxy_is_ready_and_reached_over_loopback(tmp_path: Path) -> None:
-    with Tirta(tmp_path, "--http", "0.0.0.0:0", "--mqtt", "0.0.0.0:0", "--behind-proxy") as tirta:
+    with Tirta(tmp_path, "--http", "0.0.0.0:0", "--behind-proxy") as tirta:
         with tirta.client() as client:
             login = add_device(client, "outside")
         with BenchDevice(tirta, login) as device:

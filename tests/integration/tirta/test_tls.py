@@ -199,7 +199,6 @@ def test_doctor_asks_the_listeners_and_looks_at_the_keys_mode(network: Network) 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--http", "0.0.0.0:0"), "add --https HOST:PORT"),
         (("--mqtt", "0.0.0.0:0", "--behind-proxy"), "add --mqtts HOST:PORT"),
         (("--https", "127.0.0.1:0"), "tirta init --tls"),
     ],
