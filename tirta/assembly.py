@@ -272,8 +272,8 @@ def _health(
             problems["broker"] = admission.state
         elif not control_link.connected:
             problems.setdefault("broker", control_link.state)
-        if admission.certificates is not None and admission.certificates.trouble:
-            problems["certificate"] = admission.certificates.trouble
+        if admission.certificates is not None and admission.certificates.problem:
+            problems["certificate"] = admission.certificates.problem
         names = ["broker", DATABASE, "journal", *(f"store {writer.name}" for writer in ingest.writers)]
         names += sorted(problems.keys() - set(names))  # such as the quarantine, or the checkpoint, whose volume fails
         # A hole is told and no failure: it stays, however well the store works now.

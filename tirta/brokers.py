@@ -89,11 +89,10 @@ class Admission:
         """Put a device out, with its session and certificate; return what a person has to do still."""
         if self.certificates is not None:
             try:
-                revoked = await asyncio.to_thread(self.certificates.revoke_device, username)
-            except CertificateUnfit as exc:
+                if await asyncio.to_thread(self.certificates.revoke_device, username):
+                    await self.take_certificates()
+            except (CertificateUnfit, OSError) as exc:
                 raise BrokerFailed(f"the certificate of {username} cannot be revoked: {exc}") from exc
-            if revoked:
-                await self.take_certificates()
         return await self.keeper.revoke(username)
 
     async def take_certificates(self) -> str | None:

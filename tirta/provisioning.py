@@ -20,6 +20,7 @@ from control.database import Database
 from control.records import Device
 from gateway import Address, Catalogue
 from gateway.credentials import hash_password, new_credential
+from gateway.errors import BrokerFailed
 from ingest.devices import DeviceTable
 from ingest.feed import LiveFeed
 from tirta.brokers import Admission
@@ -100,7 +101,10 @@ class DeviceProvisioner:
             raise CertificateRefused("it does not speak TLS; run tirta init --tls, and set mqtts_certificates")
         async with self._changing:
             made = await asyncio.to_thread(self._certify, certificates, address, request, trail)
-        return replace(made, notice=await self._admission.take_certificates())
+        try:
+            return replace(made, notice=await self._admission.take_certificates())
+        except OSError as exc:
+            raise BrokerFailed(f"the broker's list of certificates cannot be written: {exc}") from exc
 
     def _certify(self, certificates: Certificates, address: Address, request: str, trail: Trail) -> Certified:
         try:
@@ -111,6 +115,8 @@ class DeviceProvisioner:
             raise RequestRefused(str(exc)) from exc
         except CertificateUnfit as exc:
             raise CertificateRefused(str(exc)) from exc
+        except OSError as exc:
+            raise BrokerFailed(f"the certificate cannot be kept: {exc}") from exc
         return Certified(certificate, certificates.devices.authority.pem)
 
     async def revoke(self, address: Address) -> str | None:

@@ -35,6 +35,7 @@ __all__ = ["CertificateConfig", "Certificates", "utc_now"]
 logger = logging.getLogger(__name__)
 
 _LOOK_S: Final = 5.0  # between two looks at the files, the time and this machine's addresses [s]
+_FELT: Final = timedelta(days=7)
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all sound
 
 
@@ -106,6 +107,11 @@ class Certificates:
         return self._used
 
     @property
+    def problem(self) -> str:
+        """What is wrong where it will be felt: no new one, and the one in use ends within a week."""
+        return self.trouble if self.trouble and self._now() >= self.used.ends - _FELT else ""
+
+    @property
     def context(self) -> ssl.SSLContext:
         """For a listener, TLS 1.2 or later; a renewal counts for every handshake after it."""
         assert self._context is not None
@@ -134,13 +140,20 @@ class Certificates:
         found = read_server(self.file)
         if found is None:
             raise CertificateUnfit(f"{self.file} cannot be read back; look whether its folder can be written")
-        self._use(found)
+        try:
+            self._use(found)
+        except ssl.SSLError as exc:
+            raise CertificateUnfit(f"the certificate in {self.file} cannot be served: {exc.reason}; use another key") from exc
 
     def look(self) -> bool:
         """Renew what is due and take what changed; tell whether another certificate is in use.
 
         What fails is kept in `trouble`, told once, and the one in use stays.
         """
+        return self._take(self._find())
+
+    def _find(self) -> ServerCertificate | None:
+        """Renew what is due; return another certificate than the one in use, where there is one."""
         try:
             self._refresh()
         except (CertificateUnfit, OSError) as exc:
@@ -148,9 +161,16 @@ class Certificates:
         else:
             self._tell("")
         found = read_server(self.file)
-        if found is None or found.pem == self.used.pem:
+        return None if found is None or found.pem == self.used.pem else found
+
+    def _take(self, found: ServerCertificate | None) -> bool:
+        if found is None:
             return False
-        self._use(found)
+        try:
+            self._use(found)
+        except OSError as exc:
+            self._tell(f"the new one cannot be served: {exc}")
+            return False
         logger.info("another certificate is in use, until %s", found.ends.isoformat(), extra={"action": "certificate_taken"})
         return True
 
@@ -161,13 +181,14 @@ class Certificates:
         told = True
         while True:
             await sleep(_LOOK_S)
-            if await asyncio.to_thread(self.look):
+            # Files and signing in a thread; the context is changed between handshakes, never during one.
+            if self._take(await asyncio.to_thread(self._find)):
                 told = False
             if told:
                 continue
             try:
                 await on_change()
-            except GatewayError as exc:
+            except (GatewayError, CertificateUnfit, OSError) as exc:
                 logger.warning("the broker does not take its certificate yet: %s", exc, extra={"action": "certificate_waits"})
             else:
                 told = True

@@ -162,6 +162,9 @@ def test_look_where_it_cannot_be_renewed_keeps_it_and_says_why(kept: Certificate
     assert not kept.look()
     assert kept.used.pem == before
     assert "put it back" in kept.trouble
+    assert kept.problem == ""  # ten days are left
+    wall.now = NOW + 84 * DAY
+    assert kept.problem == kept.trouble
 
     authority.key_file.write_text(key)
     assert kept.look()
