@@ -22,13 +22,14 @@ from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalErro
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, sessionmaker
 
-from control.engines import WAIT_S, check_server, open_engine, parse_address, shown
+from control.engines import ANSWER_S, WAIT_S, check_server, open_engine, parse_address, shown
 from control.errors import DatabaseMismatch, DatabaseUnavailable, Invalid
 
 __all__ = ["NEWEST_REVISION", "Database", "in_parts", "open_database", "write_in_thread"]
 
 NEWEST_REVISION: Final = "0003"  # of control/migrations/versions; a test holds the two together
 ASKED_AT_ONCE: Final = 500  # keys named in one query; databases bound them
+MIGRATION_S: Final = 3600.0  # longest statement of a migration: a large table takes its time, once [s]
 DETAIL_MAX: Final = 300  # characters of what the database says of a failure
 
 log = logging.getLogger(__name__)
@@ -45,15 +46,17 @@ class Database:
         "sqlite:////var/lib/tirta/control.db" or "postgresql://tirta:PASSWORD@db.example/tirta".
     wait_s : float
         Wait for another's write, and for a connection. [s]
+    answer_s : float
+        Longest statement of a PostgreSQL; after a fifth more without a word it counts as gone. [s]
     """
 
-    def __init__(self, url: str, wait_s: float = WAIT_S) -> None:
+    def __init__(self, url: str, wait_s: float = WAIT_S, answer_s: float = ANSWER_S) -> None:
         self._wait_s = wait_s
         self._url = parse_address(url)
         self._writer = threading.Lock()
         self._problem = ""
         self._closed = False
-        self._engine = open_engine(self._url, wait_s)
+        self._engine = open_engine(self._url, wait_s, answer_s)
         reading = self._engine
         if self._engine.dialect.name == "postgresql":
             reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -103,14 +106,18 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to the newest form; does nothing when they have it."""
-        with self._named_errors(), self._engine.execution_options(tirta_write=True).begin() as connection:
+        with self._named_errors(), self._engine.begin() as connection:
             check_server(connection)
-            revision = _revision(connection)
-            if revision == NEWEST_REVISION:
+            if _revision(connection) == NEWEST_REVISION:
                 return
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SET LOCAL statement_timeout = 0"))  # a large table takes its time, once
-            _upgrade(connection, revision)
+        patient = open_engine(self._url, self._wait_s, MIGRATION_S)
+        try:
+            with self._named_errors(), patient.execution_options(tirta_write=True).begin() as connection:
+                revision = _revision(connection)
+                if revision != NEWEST_REVISION:  # or another did it meanwhile
+                    _upgrade(connection, revision)
+        finally:
+            patient.dispose()
         log.info("control database brought to form %s", NEWEST_REVISION, extra={"action": "database_migrated"})
 
     def close(self) -> None:

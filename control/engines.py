@@ -27,7 +27,8 @@ WAIT_S: Final = 10  # for another's write, and for a connection [s]
 POOL_SIZE: Final = 8  # connections kept
 POOL_OVERFLOW: Final = 24  # and opened beside them at most
 CONNECT_S: Final = 5  # until a server that is silent counts as gone [s]
-STATEMENT_S: Final = 30  # longest statement of a PostgreSQL [s]
+ANSWER_S: Final = 30.0  # longest statement of a PostgreSQL [s]
+SILENCE: Final = 1.2  # times that without a word, and the server counts as gone
 ABANDONED_S: Final = 60  # a transaction in which nothing happens for so long is ended by the server [s]
 OLDEST_SERVER: Final = 15  # PostgreSQL's major version
 WRITER_LOCK: Final = 0x7469727461  # PostgreSQL's advisory lock: "tirta"
@@ -36,7 +37,7 @@ _POSTGRESQL: Final = "postgresql+psycopg"
 _FORMS: Final = "sqlite:////folder/control.db or postgresql://USER:PASSWORD@HOST/DATABASE"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SETTINGS: Final = (
-    f"SET statement_timeout = '{STATEMENT_S}s'; SET idle_in_transaction_session_timeout = '{ABANDONED_S}s';"
+    f"SET idle_in_transaction_session_timeout = '{ABANDONED_S}s';"
     " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
 
@@ -66,8 +67,8 @@ def parse_address(text: str) -> URL:
     url = url.set(drivername=_POSTGRESQL)
     if "sslmode" not in url.query and _is_remote(url):
         url = url.update_query_dict({"sslmode": "verify-full"})
-        if "sslrootcert" not in url.query:
-            url = url.update_query_dict({"sslrootcert": "system"})
+    if url.query.get("sslmode") == "verify-full" and "sslrootcert" not in url.query:
+        url = url.update_query_dict({"sslrootcert": "system"})
     return url
 
 
@@ -77,7 +78,7 @@ def shown(url: URL) -> str:
     return named.render_as_string()
 
 
-def open_engine(url: URL, wait_s: float = WAIT_S) -> Engine:
+def open_engine(url: URL, wait_s: float = WAIT_S, answer_s: float = ANSWER_S) -> Engine:
     """Return the engine of an address; it connects when it is first used.
 
     Connections of which the option `tirta_write` is true begin as writers.
@@ -86,6 +87,8 @@ def open_engine(url: URL, wait_s: float = WAIT_S) -> Engine:
     ----------
     wait_s : float
         Wait for another's write, and for a connection. [s]
+    answer_s : float
+        Longest statement of a PostgreSQL. [s]
     """
     pool: dict[str, Any] = {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW, "pool_timeout": wait_s}
     if url.get_backend_name() == "sqlite":
@@ -94,7 +97,7 @@ def open_engine(url: URL, wait_s: float = WAIT_S) -> Engine:
     else:
         # Asked before each use whether it still stands: a server that was started again costs nobody an error.
         engine = create_engine(url, **pool, pool_pre_ping=True, connect_args=_connect_arguments(url))
-        _prepare_postgresql(engine, round(wait_s * 1000))
+        _prepare_postgresql(engine, round(wait_s * 1000), answer_s)
     return engine
 
 
@@ -139,11 +142,17 @@ def _connect_arguments(url: URL) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name not in url.query}
 
 
-def _prepare_postgresql(engine: Engine, wait_ms: int) -> None:
+def _prepare_postgresql(engine: Engine, wait_ms: int, answer_s: float) -> None:
+    from control.patience import PatientConnection  # with it comes the driver, which SQLite does not pay for
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, _record: object, arguments: list[Any], parameters: dict[str, Any]) -> Any:
+        return PatientConnection.opened(answer_s * SILENCE, *arguments, **parameters)
+
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
         connection.autocommit = True
-        connection.execute(f"SET lock_timeout = {wait_ms}; {_SETTINGS}")
+        connection.execute(f"SET lock_timeout = {wait_ms}; SET statement_timeout = {round(answer_s * 1000)}; {_SETTINGS}")
         connection.autocommit = False
 
     @event.listens_for(engine, "begin")

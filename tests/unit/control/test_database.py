@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +104,26 @@ def test_reader_that_finds_no_connection_free_is_unavailable(url: str) -> None:
 def test_reader_cannot_write(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable, match="read-only"), database.reader() as session:
         session.execute(text("DELETE FROM site"))
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("sort", ["postgresql"])
+def test_session_with_a_server_that_stands_still_is_unavailable_and_the_next_goes_on(database: Database, url: str) -> None:
+    impatient = Database(url, answer_s=3.0)
+
+    def ask() -> None:
+        with impatient.reader() as session:
+            backend = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            os.kill(backend, signal.SIGSTOP)
+            try:
+                session.execute(text("SELECT 1"))
+            finally:
+                os.kill(backend, signal.SIGCONT)
+
+    with pytest.raises(DatabaseUnavailable, match="no answer within 3"):
+        ask()
+    assert impatient.ask() == ""
+    impatient.close()
 
 
 def test_session_after_close_is_unavailable(url: str) -> None:
@@ -229,6 +251,7 @@ def test_open_database_with_too_few_rights_says_so(postgres_server: Postgres, em
         ("postgresql://tirta@db.example/tirta", "verify-full"),
         ("postgres://tirta@10.0.0.7/tirta", "verify-full"),
         ("postgresql://tirta@db.example/tirta?sslmode=disable", "disable"),
+        ("postgresql://tirta@127.0.0.1/tirta?sslmode=verify-full", "verify-full"),
         ("postgresql://tirta@127.0.0.1/tirta", None),
         ("postgresql://tirta@localhost/tirta", None),
         ("postgresql://tirta@/tirta?host=/run/postgresql", None),
@@ -236,7 +259,8 @@ def test_open_database_with_too_few_rights_says_so(postgres_server: Postgres, em
     ],
 )
 def test_parse_address_verifies_a_server_on_another_host(address: str, mode: str | None) -> None:
-    assert parse_address(address).query.get("sslmode") == mode
+    query = parse_address(address).query
+    assert (query.get("sslmode"), query.get("sslrootcert")) == (mode, "system" if mode == "verify-full" else None)
 
 
 def test_shown_address_has_neither_password_nor_options() -> None:
