@@ -16,6 +16,7 @@ from gateway.credentials import CONTROL, INGEST
 from gateway.processes import write_private
 
 __all__ = [
+    "CIPHERS",
     "BrokerCertificates",
     "BrokerFiles",
     "BrokerLimits",
@@ -28,7 +29,7 @@ __all__ = [
 _PREFIX = "tirta/v1"
 _DEVICE_WRITES = ("telemetry", "status", "ack", "reported")
 _DEVICE_READS = ("command", "config", "stored", "error")
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all sound
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all sound
 _ROLES: dict[str, tuple[tuple[str, str], ...]] = {
     INGEST: (("read", "telemetry"), ("write", "stored"), ("write", "error")),
     CONTROL: (("read", "status"), ("read", "ack"), ("read", "reported"), ("write", "command"), ("write", "config")),
@@ -206,7 +207,7 @@ def configuration_text(
         *([f"user {user}"] if user is not None else []),
         *_listener((host, port), limits),
     ]
-    own = [f"certfile {files.certificate}", f"keyfile {files.certificate}", "tls_version tlsv1.2", f"ciphers {_CIPHERS}"]
+    own = [f"certfile {files.certificate}", f"keyfile {files.certificate}", "tls_version tlsv1.2", f"ciphers {CIPHERS}"]
     if secure.passwords is not None:
         lines += [*_listener(secure.passwords, limits), *own]
     if secure.certificates is not None:

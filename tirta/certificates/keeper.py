@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.broker_config import BrokerCertificates
+from gateway.broker_config import CIPHERS, BrokerCertificates
 from gateway.errors import GatewayError
 from gateway.processes import write_private
 from tirta.certificates.authority import Authority
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 _LOOK_S: Final = 5.0  # between two looks at the files, the time and this machine's addresses [s]
 _FELT: Final = timedelta(days=7)
-_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +299,7 @@ class Certificates:
         if self._context is None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-            self._context.set_ciphers(_CIPHERS)
+            self._context.set_ciphers(CIPHERS)
             self._context.set_alpn_protocols(["http/1.1"])
         self._context.load_cert_chain(self.file)
         self._used = certificate
