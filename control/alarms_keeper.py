@@ -8,6 +8,7 @@ listeners, the log and the numbers do not wait for that.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -77,6 +78,7 @@ class AlarmKeeper:
         self._config = config or KeeperConfig()
         self._monotonic = monotonic
         self._begun_s = monotonic()
+        self._updating = asyncio.Lock()
         self._loaded = False
         self._open: dict[Key, Alarm] = {}
         self._there_s: dict[Key, float] = {}  # causes that have no alarm yet -> since when
@@ -114,16 +116,17 @@ class AlarmKeeper:
         -----
         A database that does not take is no error here.
         """
-        await self._load()
-        now_s, now_ms = self._monotonic(), self._clock.now_ms()
-        found = {(cause.code, cause.subject): cause for cause in causes}
-        for key, cause in found.items():
-            self._meet(key, cause, now_s, now_ms)
-        for key in [key for key in self._there_s if key not in found]:
-            del self._there_s[key]
-        for key in [key for key in self._open if key not in found and (key[0] in judged or key[0] not in CODES)]:
-            self._miss(key, now_s, now_ms)
-        await self._write(now_ms)
+        async with self._updating:
+            await self._load()
+            now_s, now_ms = self._monotonic(), self._clock.now_ms()
+            found = {(cause.code, cause.subject): cause for cause in causes}
+            for key, cause in found.items():
+                self._meet(key, cause, now_s, now_ms)
+            for key in [key for key in self._there_s if key not in found]:
+                del self._there_s[key]
+            for key in [key for key in self._open if key not in found and (key[0] in judged or key[0] not in CODES)]:
+                self._miss(key, now_s, now_ms)
+            await self._write(now_ms)
 
     async def _load(self) -> None:
         """Take in what is open in the database, once; alarms that were raised before that worked are joined with it."""

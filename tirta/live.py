@@ -63,6 +63,8 @@ class TerminalAnnouncer:
             return f"{data['zone'] or data['device']:<16} {data['sentence']['en']}"
         if name == "decision" and not data["acted"]:
             return f"{data['zone']:<16} {data['sentence']['en']}"
+        if name == "alarm" and data["change"] != "seen":
+            return f"{data['subject']:<16} {'over: ' if data['change'] == 'cleared' else ''}{data['text']['en']}"
         if name == "device":
             return f"{data['device']:<16} {'online' if data['online'] else 'offline'}" if self._news(data) else None
         return None
