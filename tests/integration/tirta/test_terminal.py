@@ -18,10 +18,10 @@ def test_quarantine_shown_at_a_terminal_holds_no_sequence_that_it_would_obey(tmp
             board.publish({f"\x1b]0;owned\x07\u202e\n{FORGED}": 1.0})
             board.publish(b'{"soil_moisture": \x1b[2J\x9b\r\x00 0.3')
         items = eventually(
-            lambda: found if len(found := client.get("/api/v1/quarantine")["items"]) == 2 else None, "both are in quarantine"
+            lambda: found if len(found := list(client.quarantine.list())) == 2 else None, "both are in quarantine"
         )
         listed = tirta.run("quarantine", "list")
-        shown = [tirta.run("quarantine", "show", str(item["id"])) for item in items]
+        shown = [tirta.run("quarantine", "show", str(item.id)) for item in items]
     for done in (listed, *shown):
         assert done.returncode == 0, done.stderr
         assert all(sign == "\n" or sign.isprintable() for sign in done.stdout), repr(done.stdout)
