@@ -7,6 +7,6 @@
 from __future__ import annotations
 
 from tests.fuzz.asking import Report, ask_everything
-from tests.fuzz.ground import CALLERS, Ground, furnish
+from tests.fuzz.ground import CALLERS, Ground, furnish, furnished
 
-__all__ = ["CALLERS", "Ground", "Report", "ask_everything", "furnish"]
+__all__ = ["CALLERS", "Ground", "Report", "ask_everything", "furnish", "furnished"]

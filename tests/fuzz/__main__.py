@@ -9,7 +9,6 @@ nothing was wrong; the seed that is printed makes the same requests again.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import sys
@@ -21,9 +20,9 @@ from typing import Any
 import httpx2
 import schemathesis
 
-from tests.fuzz import Report, ask_everything, furnish
+from tests.fuzz import Report, ask_everything, furnish, furnished
 from tests.servers.tirta import Tirta
-from tests.unit.api.house import START_MS, House, open_house
+from tests.unit.api.house import open_house
 
 MINUTE_S = 61.0  # in which somebody may sign in sixty times
 
@@ -36,11 +35,14 @@ def main() -> int:
     told = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if told.seed is None else told.seed
     wrong = 0
-    for name, run, examples in (("in process", in_process, told.examples), ("over HTTP", over_http, told.examples // 10)):
+    for name, run, examples in (
+        ("in process", in_process, told.examples),
+        ("over HTTP", over_http, max(told.examples // 10, 1)),
+    ):
         print(f"{name}: {examples} requests a route, EXAMPLES={told.examples} SEED={seed}", flush=True)
         begin_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="tirta-fuzz-") as folder:
-            report = run(Path(folder), max(examples, 1), seed)
+            report = run(Path(folder), examples, seed)
         wrong += len(report.failures)
         show(report, time.monotonic() - begin_s)
     return 1 if wrong else 0
@@ -49,8 +51,7 @@ def main() -> int:
 def in_process(folder: Path, examples: int, seed: int) -> Report:
     """Ask the application itself."""
     with open_house(folder) as house:
-        ground = furnish(_asking(house), house.tokens["operator"])
-        house.measure("bedeng-1", [START_MS - 60_000, START_MS], soil_moisture=[0.21, 0.2], valve_open=[0.0, 1.0])
+        ground = furnished(house)
         schema = schemathesis.openapi.from_asgi("/openapi.json", house.app, headers=ground.headers("viewer"))
         return ask_everything(schema, ground, examples=examples, seed_number=seed)
 
@@ -84,17 +85,6 @@ def show(report: Report, took_s: float) -> None:
         by_class.setdefault(caller, {})[f"{status}xx"] = number
     print(f"{report.asked.total()} requests to {report.routes} routes in {took_s:.0f} s: {len(report.failures)} wrong")
     print(json.dumps({"routes": report.routes, "asked": by_class, "wrong": len(report.failures)}), flush=True)
-
-
-def _asking(house: House) -> Any:
-    def ask(method: str, path: str, **options: Any) -> httpx2.Response:
-        async def send() -> httpx2.Response:
-            async with house.client(None) as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(send())
-
-    return ask
 
 
 if __name__ == "__main__":

@@ -6,18 +6,19 @@ Invariant: everything is made over HTTP, so that it serves the application in th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 
-from tests.unit.api.house import BED, FEEDING, IRRIGATION, POND, SITE
+from tests.unit.api.house import BED, FEEDING, IRRIGATION, POND, SITE, START_MS, House
 
-__all__ = ["CALLERS", "NOBODY", "PASSWORD", "Ask", "Ground", "furnish"]
+__all__ = ["CALLERS", "NOBODY", "PASSWORD", "Ask", "Ground", "furnish", "furnished"]
 
 NOBODY = "nobody"
-PASSWORD = "kebun raya balikpapan"
+PASSWORD = "sungai wain di pagi hari"  # none of the description's examples, or a caller might truly change it
 AGENCY = "bpp:dlh"
 # Who asks, and where each has the role; nobody has not signed in.
 CALLERS: Mapping[str, str] = {
@@ -111,6 +112,13 @@ def furnish(ask: Ask, token: str) -> Ground:
     return Ground(ask, known)
 
 
+def furnished(house: House) -> Ground:
+    """Furnish the application in this process, with something measured too."""
+    ground = furnish(_asking(house), house.tokens["operator"])
+    house.measure("bedeng-1", [START_MS - 60_000, START_MS], soil_moisture=[0.21, 0.2], valve_open=[0.0, 1.0])
+    return ground
+
+
 def _add_person(make: Callable[..., Any], ask: Ask, login: str, grants: list[dict[str, str]]) -> str:
     home = f"agency:{AGENCY}" if login == "somebody" else "*"  # or one caller shuts out another
     person = make("people", {"login": login, "title": login.title(), "home": home, "grants": grants})
@@ -118,3 +126,16 @@ def _add_person(make: Callable[..., Any], ask: Ask, login: str, grants: list[dic
     chosen = ask("POST", "/api/v1/invitation", json={"code": code, "password": PASSWORD})
     assert chosen.status_code == 200, chosen.text
     return str(person["id"])
+
+
+def _asking(house: House) -> Ask:
+    """Return what asks the application in this process."""
+
+    def ask(method: str, path: str, **options: Any) -> httpx2.Response:
+        async def send() -> httpx2.Response:
+            async with house.client(None) as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+    return ask

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from typing import Any
 
-import httpx2
 import pytest
 import schemathesis
 
-from tests.fuzz import CALLERS, Ground, ask_everything, furnish
+from tests.fuzz import CALLERS, Ground, ask_everything, furnished
 from tests.servers.postgres import SORTS
-from tests.unit.api.house import START_MS, House, open_house
+from tests.unit.api.house import House, open_house
 
-EXAMPLES = 12  # requests a route, by the eight callers in turn; `make fuzz` asks more
+EXAMPLES = 8  # requests a route, by the eight callers in turn; `make fuzz` asks more
 
 
 @pytest.fixture(scope="module", params=SORTS)
@@ -28,17 +25,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def ground(house: House) -> Ground:
     """The house with something of each sort in it, and a person of each role."""
-
-    def ask(method: str, path: str, **options: Any) -> httpx2.Response:
-        async def send() -> httpx2.Response:
-            async with house.client(None) as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(send())
-
-    made = furnish(ask, house.tokens["operator"])
-    house.measure("bedeng-1", [START_MS - 60_000, START_MS], soil_moisture=[0.21, 0.2], valve_open=[0.0, 1.0])
-    return made
+    return furnished(house)
 
 
 def test_every_route_answers_every_role_and_nobody_as_described(house: House, ground: Ground) -> None:
@@ -49,4 +36,4 @@ def test_every_route_answers_every_role_and_nobody_as_described(house: House, gr
     assert report.routes > 50
     for caller in CALLERS:
         assert report.asked[caller, 2] > 1, caller
-        assert report.asked[caller, 4] > 50, caller
+        assert report.asked[caller, 4] > 20, caller
