@@ -25,7 +25,9 @@ async def test_start_find_and_stop_of_a_process_of_its_own(tmp_path: Path) -> No
         with pytest.raises(RuntimeError, match="alive"):
             process.start(SLEEP, log=tmp_path / "log")
     finally:
-        await process.stop(5)
+        in_order = await process.stop(5)
+    assert in_order
+    assert process.exit_code == -signal.SIGTERM
     assert process.find() is None
     assert not (tmp_path / "record").exists()
 
@@ -36,7 +38,8 @@ async def test_stop_of_a_process_that_ignores_sigterm_kills_it(tmp_path: Path) -
     process.start(["/bin/sh", "-c", ignoring], log=tmp_path / "log")
     while "ready" not in (tmp_path / "log").read_text():  # the trap is set
         pass
-    await process.stop(0.2)
+    assert not await process.stop(0.2)
+    assert process.exit_code == -signal.SIGKILL
     assert process.find() is None
 
 
