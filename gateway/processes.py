@@ -76,7 +76,10 @@ class DetachedProcess:
             record = ProcessRecord(**json.loads(self._file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return record if _observe(record.pid) == record else None
+        if _observe(record.pid) == record:
+            return record
+        self._reap()  # it may have ended since: whoever hears that it is gone may ask how
+        return None
 
     def start(
         self,
