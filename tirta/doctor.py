@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final
 
 from gateway.broker_url import parse_broker_url
@@ -20,6 +21,7 @@ from tirta.errors import ServiceAnswer
 from tirta.findings import Finding
 from tirta.folder import DataFolder
 from tirta.room import room_at
+from tirta.secure import as_it_runs
 from tirta.settings import Settings
 
 __all__ = ["examine"]
@@ -30,6 +32,7 @@ _TIMEOUT_S: Final = 3.0
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; the order is that of the causes."""
     folder = DataFolder(settings.data)
+    settings = as_it_runs(settings, folder)
     checks: list[Callable[[], Finding]] = [
         lambda: _folder(folder),
         lambda: _disk(folder, settings),
@@ -40,7 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
     found = [check() for check in checks] + examine_tls(settings, folder)
     if addresses := network_addresses(settings):
         found.append(examine_time_service(addresses))
-    return found + _service(folder)
+    return found + _service(folder, settings)
 
 
 def _folder(folder: DataFolder) -> Finding:
@@ -74,9 +77,9 @@ def _broker(settings: Settings) -> Finding:
     return Finding("broker", True, f"{address.host}:{address.port} answers")
 
 
-def _service(folder: DataFolder) -> list[Finding]:
+def _service(folder: DataFolder, settings: Settings) -> list[Finding]:
     if not folder.path.exists() or not folder.in_use:
-        return [Finding("service", False, "not running; start it with: tirta up")]
+        return [Finding("service", False, "not running; start it with: tirta up"), *_database(settings)]
     ready = folder.file("ready.json")
     if not ready.exists():
         return [Finding("service", False, "starting or stopping; look again in a moment")]
@@ -84,6 +87,22 @@ def _service(folder: DataFolder) -> list[Finding]:
         with Client.from_ready_file(ready) as client:
             parts = client.health().parts or []
     except ServiceAnswer as exc:
-        return [Finding("service", False, str(exc))]
+        # Who asks is known by the control database: without it the service does not say why.
+        return [Finding("service", False, str(exc)), *_database(settings)]
     found = [Finding(part.name, part.ok, part.detail or "works") for part in parts]
     return [Finding("service", True, "running"), *found]
+
+
+def _database(settings: Settings) -> list[Finding]:
+    """Ask a PostgreSQL ourselves; a file in the data folder needs no asking."""
+    if settings.database is None or settings.database.get_secret_value().startswith("sqlite"):
+        return []
+    from control.database import Database
+    from control.errors import DatabaseMismatch
+
+    try:
+        with closing(Database(settings.database.get_secret_value())) as database:
+            problem = database.ask()
+    except DatabaseMismatch as exc:
+        problem = str(exc)
+    return [Finding("database", not problem, problem or "answers")]

@@ -13,6 +13,7 @@ demo/               the simulated pilot: credentials, the devices' memory
 tls/                authority, the certificate in use, those of devices
 roles.json          the platform's own credentials at the broker
 ready.json          where the running service answers, and its own token
+listening.json      which listeners it was started with
 lock                held by the running service
 """
 

@@ -6,8 +6,11 @@ Invariant: nothing listens beyond loopback without TLS, but HTTP where somebody 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
+from gateway.processes import write_private
 from tirta.errors import NotPossible
 from tirta.folder import DataFolder
 from tirta.settings import Settings, split_host_port
@@ -17,7 +20,18 @@ if TYPE_CHECKING:
     from tirta.certificates import Certificates
     from tirta.certificates.keeper import CertificateConfig
 
-__all__ = ["certificate_config", "open_certificates", "plain_listeners", "require_safe_listeners", "secure_listeners"]
+__all__ = [
+    "as_it_runs",
+    "certificate_config",
+    "note_listeners",
+    "open_certificates",
+    "plain_listeners",
+    "require_safe_listeners",
+    "secure_listeners",
+]
+
+# Settings, of which the command line may say others than doctor is told.
+_LISTENING: Final = ("http", "mqtt", "https", "mqtts", "mqtts_certificates", "behind_proxy")
 
 
 def plain_listeners(settings: Settings) -> dict[str, str]:
@@ -51,6 +65,22 @@ def require_safe_listeners(settings: Settings) -> None:
         raise NotPossible(
             "mqtts is for Tirta's own broker, and broker.url names another: where that listens is said in its own configuration"
         )
+
+
+def note_listeners(settings: Settings, folder: DataFolder) -> None:
+    """Write down what is listened on, for `as_it_runs`."""
+    said = settings.model_dump(mode="json", include=set(_LISTENING))
+    write_private(folder.file("listening.json"), json.dumps(said) + "\n")
+
+
+def as_it_runs(settings: Settings, folder: DataFolder) -> Settings:
+    """Return the settings with what the running service listens on; as they are where none runs."""
+    if not (folder.path.exists() and folder.in_use):
+        return settings
+    with suppress(OSError, ValueError):
+        said = json.loads(folder.file("listening.json").read_text("utf-8"))
+        return settings.model_copy(update={name: said[name] for name in _LISTENING if name in said})
+    return settings
 
 
 def certificate_config(settings: Settings, folder: DataFolder) -> CertificateConfig:

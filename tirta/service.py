@@ -31,7 +31,7 @@ from tirta.assembly import House, UpOptions, assemble
 from tirta.connections import raise_file_limit
 from tirta.errors import NotPossible
 from tirta.folder import DataFolder
-from tirta.secure import open_certificates, require_safe_listeners
+from tirta.secure import note_listeners, open_certificates, require_safe_listeners
 from tirta.settings import Settings, split_host_port
 from tirta.web import Door, listen
 
@@ -104,6 +104,7 @@ async def run_service(settings: Settings, options: UpOptions, announcer: Announc
         raise NotPossible(f"the ready file cannot be written into {ready_file.parent}; name another with --ready-file")
     folder = DataFolder(settings.data)
     with folder.locked(), ExitStack() as stack:
+        note_listeners(settings, folder)
         certificates = open_certificates(settings, folder)
         plain = stack.enter_context(closing(listen(*split_host_port(settings.http))))
         secure = None

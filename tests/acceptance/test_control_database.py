@@ -79,6 +79,10 @@ def test_control_database_killed_and_back_loses_nothing_and_tirta_goes_on_by_its
             assert "control database cannot answer" in answer.json()["detail"]
             eventually(lambda: http.get("/readyz").status_code == 503, "it is not ready")
             assert http.get("/healthz").status_code == 200
+            told = tirta.run("doctor")
+            assert told.returncode == 1
+            assert "BAD  database   the control database postgresql://" in told.stdout
+            assert server.password not in told.stdout + told.stderr
             for seq in range(1, 6):
                 device.publish({"boot": 1, "seq": seq, "flow": 1.0})
             eventually(lambda: {"boot": 1, "seq": 5} in device.said("stored"), "measurements are taken meanwhile")

@@ -196,6 +196,20 @@ def test_doctor_asks_the_listeners_and_looks_at_the_keys_mode(network: Network) 
     assert "does not stand for tirta.example" in told.stdout
 
 
+def test_doctor_knows_what_up_was_told_on_its_command_line(tmp_path: Path) -> None:
+    assert run_tirta("init", "--tls", "--data", tmp_path / "data").returncode == 0
+    https = f"127.0.0.1:{free_port()}"
+    with Tirta(tmp_path, "--https", https, "--http", "0.0.0.0:0", "--behind-proxy") as tirta:
+        running = tirta.run("doctor").stdout
+        assert tirta.stop() == 0
+        stopped = tirta.run("doctor").stdout
+
+    assert f"HTTPS on {https}" in running
+    assert f"{https} shows the certificate in use" in running
+    assert "HTTP on 0.0.0.0:0 without TLS, as behind_proxy says" in running
+    assert "plain: loopback only" in stopped
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
