@@ -15,13 +15,16 @@ from control.alarms import Alarm
 from control.alarms_codes import SEVERITIES
 from control.sentences import alarm_sentence
 from tirta.cli_tokens import control_database
-from tirta.errors import NotPossible
+from tirta.client import Client
+from tirta.errors import NotPossible, ServiceAnswer
+from tirta.folder import DataFolder
 from tirta.local import local_trail
 from tirta.options import CONFIG, DATA, WHY
+from tirta.settings import load_settings
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=False, help="What is wrong: alarms that are open, or were.")
+app = typer.Typer(no_args_is_help=False, help="What is wrong: alarms that are open, or were; on stderr, what is wrong now.")
 
 
 @app.callback(invoke_without_command=True)
@@ -42,6 +45,8 @@ def list_alarms(
         raise NotPossible(f"{severity!r} is none of {', '.join(SEVERITIES)}")
     with control_database(config, data) as (database, _), database.reader() as session:
         found, after = alarms.list_alarms(session, code=code, severity=severity, is_open=None if every else True, limit=limit)
+    if (wrong := _wrong_now(DataFolder(load_settings(config, data=data).data))) is not None:
+        typer.echo(f"now: {wrong}", err=True)
     for alarm in found:
         print(json.dumps(asdict(alarm)) if as_json else _line(alarm))
     if as_json:
@@ -63,6 +68,21 @@ def seen(
     with control_database(config, data) as (database, now_ms), database.session() as session:
         found, new = alarms.mark_seen(session, alarm, now_ms=now_ms, trail=local_trail(why))
     print(f"{found.id} was seen by {found.seen_by} at {_at(found.seen_ms)}" if not new else f"{found.id} is marked as seen")
+
+
+def _wrong_now(folder: DataFolder) -> str | None:
+    """Say what is wrong and perhaps not in the book: a full disk takes no alarm, and where nothing runs nobody raises one."""
+    if not folder.in_use:
+        return "Tirta does not run, so no alarm is raised and none ends"
+    ready = folder.file("ready.json")
+    if not ready.exists():
+        return "Tirta is starting or stopping"
+    try:
+        with Client.from_ready_file(ready) as client:
+            client.health()
+    except ServiceAnswer as exc:
+        return str(exc)
+    return None
 
 
 def _line(alarm: Alarm) -> str:

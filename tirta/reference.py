@@ -174,7 +174,7 @@ def _commands() -> Iterator[str]:
 
 def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     inner: Mapping[str, Any] = getattr(command, "commands", {})
-    if not inner:
+    if not inner or command.invoke_without_command:
         yield name, command
     for part, below in inner.items():
         yield from _walk(below, f"{name} {part}")

@@ -44,6 +44,7 @@ class CursorFile:
 
     def __init__(self, path: Path) -> None:
         self._lock = Lock()
+        self._path = path
         try:
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -138,5 +139,5 @@ class CursorFile:
                         self._connection.execute("ROLLBACK")
                     raise
         except sqlite3.Error as exc:
-            raise StoreUnavailable(str(exc)) from exc
+            raise StoreUnavailable(f"{self._path}: {exc}") from exc
         return found

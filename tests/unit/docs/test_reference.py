@@ -51,3 +51,8 @@ def test_pages_about_commands_say_what_every_option_means() -> None:
 
     assert len(rows) > 30
     assert [row for row in rows if row.endswith("|  |")] == []
+
+
+def test_pages_about_commands_have_a_group_that_is_a_command_of_its_own() -> None:
+    assert "\n## `tirta alarms`\n" in pages()["cli.md"]
+    assert "\n## `tirta device`\n" not in pages()["cli.md"]

@@ -16,7 +16,9 @@ from control.alarms import Alarm
 from control.database import open_database
 from control.errors import NotFound
 from tirta.cli import app
-from tirta.errors import NotPossible
+from tirta.client import Client
+from tirta.errors import NotPossible, ServiceUnavailable
+from tirta.folder import DataFolder
 
 Run = Callable[..., Result]
 FULL = Alarm("0" * 25 + "1", "journal-stopped", "critical", "journal", None, None, {"said": "no room"}, 1_795_323_600_000)
@@ -39,15 +41,33 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_alarms_lists_what_is_open_in_words_with_what_the_part_said(run: Run) -> None:
-    listed = run().output
+    listed = run().stdout
     assert listed.count("\n") == 1
     assert listed.startswith(f"{FULL.id}  2026-11-22 05:00:00Z  critical  journal-stopped: The journal takes nothing")
     assert listed.rstrip().endswith("no room")
-    assert run("--code", "broker-down").output == "no alarm is open\n"
+    assert run("--code", "broker-down").stdout == "no alarm is open\n"
     assert "until 2026-11-22 05:01:00Z" in run("--all", "--code", "broker-down").output
     assert "--limit shows more" in run("--all", "--limit", "1").output
-    assert json.loads(run("--json").output)["details"] == {"said": "no room"}
+    assert json.loads(run("--json").stdout)["details"] == {"said": "no room"}
     assert isinstance(run("--severity", "grave").exception, NotPossible)
+
+
+def test_alarms_says_beside_the_list_what_is_wrong_now(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run().stderr == "now: Tirta does not run, so no alarm is raised and none ends\n"
+
+    def health(client: Client) -> None:
+        raise ServiceUnavailable(503, "journal: its volume is full")
+
+    folder = DataFolder(tmp_path / "data")
+    with folder.locked():
+        assert run().stderr == "now: Tirta is starting or stopping\n"
+        folder.file("ready.json").write_text('{"http": "http://127.0.0.1:9", "token": "t"}')
+        monkeypatch.setattr(Client, "health", health)
+        # The disk took no alarm of this: an empty list alone would say that all is well.
+        listed = run("--code", "disk-full")
+        assert (listed.stdout, "its volume is full" in listed.stderr) == ("no alarm is open\n", True)
+        monkeypatch.setattr(Client, "health", lambda client: None)
+        assert run().stderr == ""
 
 
 def test_alarms_seen_marks_one_once_with_who_and_why_in_the_trail(run: Run, tmp_path: Path) -> None:
