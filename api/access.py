@@ -43,7 +43,8 @@ __all__ = [
     "StrangersTrail",
 ]
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})  # answer ok or 503 to anybody, reasons only to who is known
+ALIVE_PATH: Final = "/healthz"
+OPEN_PATHS: Final = frozenset({ALIVE_PATH, "/readyz"})  # answer ok or 503 to anybody, reasons only to who is known
 # This is how one becomes known.
 SIGN_IN_PATHS: Final = frozenset(
     {
@@ -87,7 +88,7 @@ class Gate:
         address = (scope.get("client") or ("",))[0]
         state["principal"], state["address"] = None, address
         try:
-            principal = state["principal"] = await self._admit(scope, address)
+            principal = state["principal"] = await self._known(scope, address)
             caller = principal.key if principal else STRANGER + network_of(address)
             limited = self._limits.ask(caller, _sort(scope, principal))
         except ApiError as exc:
@@ -100,6 +101,14 @@ class Gate:
         if principal is not None and principal.language is not None:
             state["language"] = principal.language
         await self._app(scope, receive, _telling(limited, send))
+
+    async def _known(self, scope: Scope, address: str) -> Principal | None:
+        try:
+            return await self._admit(scope, address)
+        except control_errors.DatabaseUnavailable:
+            if scope["path"] != ALIVE_PATH:
+                raise
+            return None  # who restarts what does not live must not do so because the database is away
 
     async def _admit(self, scope: Scope, address: str) -> Principal | None:
         headers = Headers(scope=scope)

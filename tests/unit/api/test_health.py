@@ -36,6 +36,14 @@ async def test_is_alive_fails_only_with_a_vital_part(house: House, api: httpx2.A
     assert (await api.get("/healthz")).status_code == 503
 
 
+async def test_is_alive_with_a_token_that_nobody_can_look_up_is_alive(house: House, api: httpx2.AsyncClient) -> None:
+    house.services.database.close()
+
+    assert (await api.get("/readyz")).status_code == 503
+    answer = await api.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
 async def test_show_metrics_is_prometheus_text(api: httpx2.AsyncClient) -> None:
     answer = await api.get("/metrics")
 
