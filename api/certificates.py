@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import CallersTrail
 from api.bodies import Body
@@ -29,6 +29,7 @@ _PEM = "-----BEGIN {0}-----\n(base64)\n-----END {0}-----\n"
 class NewCertificate(Body):
     """A device's request for a certificate."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"request": _PEM.format("CERTIFICATE REQUEST")}]})
     request: str = Field(
         description="Signing request (PKCS #10) in PEM; its key counts, the name is the device's own.",
         max_length=16_384,
