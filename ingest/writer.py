@@ -199,7 +199,8 @@ class StoreWriter:
         _let_go(exc)
         if isinstance(exc, StoreUnavailable):
             ceiling = min(self._config.backoff_max_s, self._config.backoff_min_s * 2.0 ** min(attempt, 20))
-            self._wait(str(exc), exc.retry_after_s or self._rng.uniform(self._config.backoff_min_s, ceiling))
+            wait = exc.retry_after_s or self._rng.uniform(self._config.backoff_min_s, ceiling)
+            self._wait(str(exc), min(wait, self._config.backoff_max_s))  # a proxy may ask for hours
         else:  # refused; or rejected whole, which no store should do to a batch, so it is kept
             self._wait(str(exc), self._config.refused_s, refused=True)
 

@@ -16,6 +16,10 @@ from control.states import STATES
 from gateway import Channel, load_catalogue
 from gateway.messages import ACK_STATES
 from gateway.quantities import ACTIONS
+from ingest.pipeline import IngestConfig
+from ingest.store.touched import TOUCHED_MAX
+from ingest.tail import MAX_TAIL_BURSTS, MAX_TAIL_ROWS
+from ingest.writer import WriterConfig
 from rules import Reason, names
 from tests.unit.api.house import House, open_house
 
@@ -143,3 +147,13 @@ def test_routes_that_documents_name_exist(house: House) -> None:
 
     assert named
     assert [name for name in named if not any(route.fullmatch(name) for route in known)] == []
+
+
+def test_bounds_of_ingest_are_those_of_the_code() -> None:
+    bounds, ingest, writer = section(page("architecture.md"), "Bounds"), IngestConfig(), WriterConfig()
+
+    assert f"| stopping: draining ingest | {ingest.drain_s:g} s;" in bounds
+    assert f"| wait between attempts at a store | {writer.backoff_min_s:g} to {writer.backoff_max_s:g} s," in bounds
+    assert f"| on disk, not yet decided about | {ingest.pending_bytes >> 20} MiB," in bounds
+    assert f"up to {MAX_TAIL_ROWS:,} or {MAX_TAIL_BURSTS:,} bursts" in bounds
+    assert f"{TOUCHED_MAX:,}, then the store takes no more rows" in bounds

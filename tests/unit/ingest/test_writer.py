@@ -8,7 +8,7 @@ import gc
 import json
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,14 @@ async def test_run_brings_every_decided_row_to_the_store_and_flushes_it(house: H
 
 
 @pytest.mark.parametrize(
-    "failure", [StoreUnavailable("away"), StoreUnavailable("busy", 0.001), StoreRefused("token"), StoreRejected("why")]
+    "failure",
+    [
+        StoreUnavailable("away"),
+        StoreUnavailable("busy", 0.001),
+        StoreUnavailable("a proxy that asks for a day", 86_400.0),
+        StoreRefused("token"),
+        StoreRejected("why"),
+    ],
 )
 async def test_run_through_failures_of_the_store_tries_again_and_drops_nothing(house: House, failure: StoreError) -> None:
     store = NotedStore(failures=[failure] * 5)
@@ -169,7 +176,7 @@ async def test_run_through_failures_of_the_store_tries_again_and_drops_nothing(h
 
 async def test_run_has_the_store_ready_before_there_is_a_row_for_it_and_tells_what_is_in_the_way(house: House) -> None:
     store = NotedStore(unready=[StoreRefused("bucket 'series_5m' is not there"), StoreUnavailable("away", 20.0)])
-    writer = house.writer(store)
+    writer = house.writer(store, replace(QUICK, backoff_max_s=20.0))
     task = asyncio.create_task(writer.run())
     while writer.retries < 2:  # noqa: ASYNC110 - it is told by a thread
         await asyncio.sleep(0)
