@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from api.languages import asked_language, indonesian, translate
+from control.errors import Stale
 from tests.unit.api.house import IRRIGATION, SITE, House
 
 ROOT = Path(__file__).parents[3]
@@ -81,6 +82,9 @@ def test_asked_language_of_a_header_is_the_preferred_of_the_two(header: str, lan
 def test_translate_keeps_values_and_translates_phrases_within() -> None:
     assert translate("act 01K is done; it is over") == "tindakan 01K berstatus done; sudah selesai"
     assert translate("device 'a:b' is there already; choose another name") == "perangkat 'a:b' sudah ada; pilih nama lain"
+    assert translate("there is no site 'nowhere'") == "tidak ada lokasi 'nowhere'"
+    changed = str(Stale("schedule", 3, 2, "zone", 0))
+    assert translate(changed).startswith("zone mengubah jadwal ini pada 1970-01-01T00:00:00Z: versinya 3, ")
     assert translate("something else entirely") == indonesian().otherwise.replace("{}", "something else entirely")
 
 
@@ -132,5 +136,5 @@ async def test_a_person_is_told_in_the_own_language_whatever_the_browser_asks_fo
         assert (await client.patch("/api/v1/session", json={"language": "en"}, headers=own)).json()["language"] == "en"
         second = await client.get("/api/v1/sites/nowhere", headers={"accept-language": "id"})
 
-    assert first.json()["detail"] == "tidak ada site 'nowhere'"
+    assert first.json()["detail"] == "tidak ada lokasi 'nowhere'"
     assert second.json()["detail"] == "there is no site 'nowhere'"
