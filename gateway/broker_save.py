@@ -17,12 +17,15 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from gateway.broker_config import BrokerFiles
 from gateway.clock import Clock
 from gateway.processes import write_private
 
 __all__ = ["BrokerLoss", "BrokerSave", "SavedFile"]
+
+_SECOND_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +136,10 @@ class BrokerSave:
             marked = SavedFile(**json.loads(self._mark.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return False
-        # Not by the inode: a folder that was put back from a backup has other ones.
-        return (marked.size, marked.mtime_ns) == (found.size, found.mtime_ns)
+        # Not by the inode: a folder that was put back from a backup has other ones, and by tar times in whole seconds.
+        whole_s = found.mtime_ns % _SECOND_NS == 0
+        marked_ns = marked.mtime_ns - marked.mtime_ns % _SECOND_NS if whole_s else marked.mtime_ns
+        return (marked.size, marked_ns) == (found.size, found.mtime_ns)
 
 
 def _sync_folder(folder: Path) -> None:

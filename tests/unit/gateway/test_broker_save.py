@@ -60,6 +60,20 @@ def test_begin_after_an_end_in_order_notes_no_loss_once(folder: Folder) -> None:
     assert folder.start() == BrokerLoss(1, SAVED_MS)
 
 
+def test_begin_of_a_folder_that_tar_put_back_after_an_end_in_order_notes_no_loss(folder: Folder) -> None:
+    folder.start()
+    folder.write()
+    database = folder.files.store / "mosquitto.db"
+    second_ns = SAVED_MS * 1_000_000
+    os.utime(database, ns=(second_ns + 698_912_525,) * 2)
+    folder.save.note_end()
+    os.utime(database, ns=(second_ns,) * 2)  # an archive holds whole seconds
+    assert folder.start() is None
+    folder.save.note_end()
+    os.utime(database, ns=(second_ns - 1_000_000_000,) * 2)
+    assert folder.start() == BrokerLoss(1, SAVED_MS - 1_000)
+
+
 def test_begin_after_a_death_notes_what_was_saved_last(folder: Folder) -> None:
     folder.start()
     folder.write()
