@@ -7,6 +7,8 @@ HTTP ?= 127.0.0.1:8080
 # Not 1883: on many machines another broker is there already.
 MQTT ?= 127.0.0.1:18830
 SPEED ?= 1
+# Most tests wait for a server most of the time: three at once share two cores well. 0 is one after the other, as for a debugger.
+JOBS ?= 3
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -28,9 +30,9 @@ check: setup  ## Lint, types, layers, formatting, locks
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_locks.py
 
-test: setup  ## Run all tests (ARGS= for pytest)
+test: setup  ## Run all tests (ARGS= for pytest, JOBS= processes)
 	@scripts/setup test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 faults: setup  ## Run the fault tests in full (TEST=n QUICK=1 LONG=1 RESUME=1)
 	@scripts/setup test
