@@ -93,7 +93,7 @@ def test_every_route_without_a_valid_token_answers_401(tirta: Tirta, http: httpx
 
 
 def test_healthz_and_readyz_are_open_and_tell_reasons_only_to_a_token(tirta: Tirta, http: httpx2.Client) -> None:
-    for path, expected in (("/healthz", {"journal"}), ("/readyz", {"journal", "broker", "store duckdb"})):
+    for path, expected in (("/healthz", {"journal"}), ("/readyz", {"journal", "broker", "database", "store duckdb"})):
         assert httpx2.get(tirta.ready["http"] + path, trust_env=False).json() == {"status": "ok"}
         assert {part["name"] for part in http.get(path).json()["parts"] if part["ok"]} == expected
 

@@ -127,7 +127,7 @@ def test_readyz_without_a_token_says_ok_and_no_more(machine: Machine, client: Cl
     told = machine.run("tirta", "curl", "-s", f"{machine.api}/readyz")
 
     assert json.loads(told.stdout) == {"status": "ok"}
-    assert {part.name for part in client.health().parts or ()} == {"broker", "journal", "store influxdb"}
+    assert {part.name for part in client.health().parts or ()} == {"broker", "database", "journal", "store influxdb"}
 
 
 def test_device_added_is_let_in_and_its_reading_is_kept(machine: Machine, client: Client) -> None:
