@@ -53,6 +53,8 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "create_agency": Permission.ORGANISE,
         "change_agency": Permission.ORGANISE,
         "delete_agency": Permission.ORGANISE,
+        "list_holidays": Permission.SEE,
+        "change_holidays": Permission.BUILD,
         "list_sites": Permission.SEE,
         "show_site": Permission.SEE,
         "create_site": Permission.BUILD,

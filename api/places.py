@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -15,7 +17,7 @@ from api.names import AgencyId, CityId
 from api.pages import Listing, Page, Sort
 from api.problems import refusals
 from api.services import Needs
-from control import places, records
+from control import holidays, places, records
 from control.access import Permission, Scope
 from control.sight import check_scope
 from gateway.topics import NAME_PATTERN
@@ -52,6 +54,21 @@ class PlaceChange(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Dinas Lingkungan Hidup"}]})
 
     title: Title = Field(description="What people call it.", examples=["Dinas Lingkungan Hidup"])
+
+
+class HolidayBody(Body):
+    """A holiday."""
+
+    day: date = Field(strict=False, description="Date.", examples=["2027-03-10"])
+    title: Title = Field(description="What people call it.", examples=["Idulfitri"])
+
+
+class Holidays(Body):
+    """Every holiday of an agency; calendars of schedules may go by them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"holidays": [{"day": "2027-03-10", "title": "Idulfitri"}]}]})
+
+    holidays: list[HolidayBody] = Field(max_length=1000, description="Each date once.")
 
 
 class CityAnswer(BaseModel):
@@ -165,11 +182,35 @@ def change_agency(
     return _tagged_agency(changed, response)
 
 
+@router.get("/agencies/{agency}/holidays", responses=refusals(404))
+def list_holidays(agency: AgencyId, services: Needs, caller: Caller, response: Response) -> Holidays:
+    """List an agency's holidays, in order; `ETag` is the agency's version."""
+    with services.database.reader() as session:
+        tagged(places.get_agency(session, agency, seen_by=caller).version, response)
+        return _holidays(holidays.list_holidays(session, agency))
+
+
+@router.put("/agencies/{agency}/holidays", responses=refusals(404, 412))
+def change_holidays(
+    agency: AgencyId, body: Holidays, services: Needs, trail: CallersTrail, version: IfMatch, response: Response
+) -> Holidays:
+    """Replace an agency's holidays; schedules follow them from the next minute on."""
+    wanted = [records.Holiday(one.day, one.title) for one in body.holidays]
+    with services.database.session() as session:
+        kept = holidays.set_holidays(session, agency, wanted, version=version, trail=trail)
+        tagged(places.get_agency(session, agency).version, response)
+    return _holidays(kept)
+
+
 @router.delete("/agencies/{agency}", status_code=204, responses=refusals(404, 409, 412))
 def delete_agency(agency: AgencyId, services: Needs, trail: CallersTrail, version: IfMatch) -> None:
     """Delete an agency without sites."""
     with services.database.session() as session:
         places.delete_agency(session, agency, version=version, trail=trail)
+
+
+def _holidays(found: Iterable[records.Holiday]) -> Holidays:
+    return Holidays(holidays=[HolidayBody(day=one.day, title=one.title) for one in found])
 
 
 def _tagged_city(city: records.City, response: Response) -> CityAnswer:

@@ -21,7 +21,7 @@ from starlette.routing import Match
 
 from api.errors import ApiError
 from control import errors as control_errors
-from control.schedules import ZONE_TYPE_OF
+from control.definitions import ZONE_TYPE_OF
 from gateway import GatewayError
 from ingest.errors import IngestError
 from ingest.store.errors import StoreError, StoreRejected

@@ -19,7 +19,7 @@ from api.problems import refusals
 from api.services import Needs, Services
 from control import records, schedules
 from control.access import Permission, Principal
-from control.schedules import Definition
+from control.definitions import Definition
 
 __all__ = ["router"]
 

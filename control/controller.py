@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from control import configs, ledger, requests
+from control.agenda import Agenda
 from control.audit import Trail
 from control.counters import ControllerCounters
 from control.database import Database, write_in_thread
@@ -114,6 +115,7 @@ class Controller:
         self._feed = feed
         self._config = config or ControllerConfig()
         self._plots = PlotCache()
+        self._agenda = Agenda()
         self._sender = Sender(
             database,
             publish,
@@ -284,7 +286,7 @@ class Controller:
             self._hour = now_ms // HOUR_MS
             configs.mark_offsets(session, now_ms)
             prune_decisions(session, now_ms - self._config.decision_days * DAY_MS)
-        return run_tick(session, self._latest, self._plots, now_ms=now_ms, stale_s=self._config.stale_s)
+        return run_tick(session, self._latest, self._plots, self._agenda, now_ms=now_ms, stale_s=self._config.stale_s)
 
     async def _write(self, work: Callable[[Session], Answer]) -> Answer:
         return await write_in_thread(self._database, work)

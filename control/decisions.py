@@ -42,6 +42,8 @@ class Finding:
         What the zone carries to the next tick, kept in any case.
     inputs : callable
         Returns the numbers the rule saw; called only for what is kept.
+    carried_l : float
+        Litres of missed runs that the zone carries on, kept in any case. [L]
     planned : bool
         It falls on a planned moment: kept whether or not it differs from the last one.
     """
@@ -55,6 +57,7 @@ class Finding:
     inputs: Callable[[], Mapping[str, float | bool | None]]
     act_id: str | None = None
     planned: bool = False
+    carried_l: float = 0.0
 
 
 def store_decisions(session: Session, findings: Sequence[Finding]) -> list[Decision]:
@@ -64,11 +67,12 @@ def store_decisions(session: Session, findings: Sequence[Finding]) -> list[Decis
     for one in findings:
         state = states.get(one.zone_key)
         if state is None:
-            state = ZoneStateRow(zone_key=one.zone_key, latched=one.latched, kind="", acted=False, reasons=0)
+            state = ZoneStateRow(zone_key=one.zone_key, latched=one.latched, kind="", acted=False, reasons=0, carried_l=0.0)
             states[one.zone_key] = state
             session.add(state)
         news = (state.kind, state.acted, state.reasons) != (one.kind, one.acted, one.reasons)
         state.latched, state.kind, state.acted, state.reasons = one.latched, one.kind, one.acted, one.reasons
+        state.carried_l = one.carried_l
         if news or one.acted or one.planned:
             rows.append(_row(one))
     session.add_all(rows)

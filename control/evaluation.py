@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from control.calendars import in_hours
+from control.agenda import Due, grace_s
+from control.calendars import in_hours, month_of
 from control.commands import whole_seconds
+from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.loads import Load
 from control.plots import Plot
 from control.records import ZoneParameters
-from control.schedules import FeedingDefinition, IrrigationDefinition
-from rules import feeding, irrigation
+from rules import feeding, irrigation, timer
 from rules.plan import Plan
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["DueMeal", "LatestValues", "Outcome", "feed", "water"]
+__all__ = ["LatestValues", "Outcome", "feed", "season_factor", "water", "water_by_clock"]
 
 Numbers = NDArray[np.float64]
 
@@ -38,14 +39,6 @@ class LatestValues(Protocol):
 
     def gather(self, keys: Sequence[tuple[str, str, int]], quantity: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return one quantity of many zones: values, NaN where never measured, and times in ms, then -1."""
-
-
-@dataclass(frozen=True, slots=True)
-class DueMeal:
-    """A planned meal that was neither given nor concluded yet."""
-
-    planned_ms: int
-    grams: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +54,7 @@ class Outcome:
     reasons: int
     latched: bool
     withheld: bool
-    meal: DueMeal | None
+    due: Due | None
     inputs: Callable[[], dict[str, float | bool | None]]
 
 
@@ -93,7 +86,7 @@ def water(plots: Sequence[Plot], loads: Mapping[str, Load], latest: LatestValues
 
 def feed(
     plots: Sequence[Plot],
-    meals: Sequence[DueMeal | None],
+    meals: Sequence[Due | None],
     loads: Mapping[str, Load],
     latest: LatestValues,
     now_ms: int,
@@ -125,6 +118,67 @@ def feed(
     )
     plan = feeding.evaluate(state, params, calendar, now_ms / 1000)
     return _outcomes(plots, plan, (state, params, calendar), meals)
+
+
+def water_by_clock(
+    plots: Sequence[Plot],
+    dues: Sequence[Due | None],
+    carried: Sequence[float],
+    loads: Mapping[str, Load],
+    now_ms: int,
+) -> list[Outcome]:
+    """Ask the rule of timers about plots of timers, each with the run that is due, if any; return what is news.
+
+    Parameters
+    ----------
+    carried : sequence of float
+        For each plot, the litres of missed runs to make up. [L]
+    """
+    if not plots:
+        return []
+    load = [loads[plot.zone.key] for plot in plots]
+    definitions = [plot.definition for plot in plots if isinstance(plot.definition, TimerDefinition)]
+    litres_today, busy, unsettled, _ = _loads(((one.litres, one) for one in load), now_ms)
+    state = timer.TimerState(
+        litres_today=litres_today,
+        carried=np.array(carried, dtype=np.float64),
+        busy=busy,
+        unsettled=unsettled,
+        online=_flags(plot.online for plot in plots),
+    )
+    flow, season, max_seconds, min_seconds, litres_day = _columns(
+        (
+            plot.zone.parameters.flow_l_min,
+            season_factor(plot, one, now_ms),
+            min(one.max_seconds, plot.zone.parameters.max_seconds),
+            one.min_seconds,
+            min(one.litres_day, plot.zone.parameters.litres_day),
+        )
+        for plot, one in zip(plots, definitions, strict=True)
+    )
+    params = timer.TimerParams(
+        enabled=np.ones(len(plots), dtype=np.bool_),
+        flow=flow,
+        season=season,
+        litres_day=litres_day,
+        max_seconds=max_seconds,
+        min_seconds=min_seconds,
+    )
+    calendar = timer.TimerCalendar(
+        due=_flags(due is not None for due in dues),
+        allowed=_allowed(plots, definitions, now_ms),
+        litres=_numbers(None if due is None else due.litres for due in dues),
+        seconds=_numbers(None if due is None else due.seconds for due in dues),
+        late_s=_numbers(None if due is None else (now_ms - due.planned_ms) / 1000 for due in dues),
+        grace_s=_numbers(grace_s(one) for one in definitions),
+    )
+    plan = timer.evaluate(state, params, calendar, now_ms / 1000)
+    return _outcomes(plots, plan, (state, params, calendar), dues)
+
+
+def season_factor(plot: Plot, definition: TimerDefinition, at_ms: int) -> float:
+    """Return by what the planned amount is multiplied in that month of the site. [1]"""
+    return definition.season[month_of(plot.timezone, at_ms) - 1]
 
 
 def _irrigation_params(
@@ -188,20 +242,25 @@ def _feeding_params(
     )
 
 
-def _allowed(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], now_ms: int) -> NDArray[np.bool_]:
+def _allowed(
+    plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition | TimerDefinition], now_ms: int
+) -> NDArray[np.bool_]:
     known: dict[tuple[object, ...], bool] = {}  # many plots have the same hours
 
-    def allowed(plot: Plot, hours: Sequence[tuple[str, str]]) -> bool:
+    def inside(plot: Plot, hours: Sequence[tuple[str, str]]) -> bool:
         key = (plot.timezone, *hours)
         if (found := known.get(key)) is None:
             found = known[key] = in_hours(hours, plot.timezone, now_ms)
         return found
 
-    return _flags(allowed(plot, one.hours) for plot, one in zip(plots, definitions, strict=True))
+    return _flags(
+        inside(plot, one.hours) and not (one.closed and inside(plot, one.closed))
+        for plot, one in zip(plots, definitions, strict=True)
+    )
 
 
 def _outcomes(
-    plots: Sequence[Plot], plan: Plan, tables: Sequence[DataclassInstance], meals: Sequence[DueMeal | None]
+    plots: Sequence[Plot], plan: Plan, tables: Sequence[DataclassInstance], dues: Sequence[Due | None]
 ) -> list[Outcome]:
     """Return what is news: an act, a meal that is due, or another word than the last; the rest stays as it is kept."""
 
@@ -219,17 +278,18 @@ def _outcomes(
             reasons=int(plan.reasons[row]),
             latched=bool(plan.latched[row]),
             withheld=bool(plan.withheld[row]),
-            meal=meals[row],
+            due=dues[row],
             inputs=reader(row),
         )
-        for row, plot in _news(plots, plan, meals)
+        for row, plot in _news(plots, plan, dues)
     ]
 
 
-def _news(plots: Sequence[Plot], plan: Plan, meals: Sequence[DueMeal | None]) -> Iterator[tuple[int, Plot]]:
-    said = zip(plots, plan.act.tolist(), plan.latched.tolist(), plan.reasons.tolist(), meals, strict=True)
-    for row, (plot, act, latched, reasons, meal) in enumerate(said):
-        if act or meal is not None or plot.carried != (latched, plot.definition.type, False, reasons):
+def _news(plots: Sequence[Plot], plan: Plan, dues: Sequence[Due | None]) -> Iterator[tuple[int, Plot]]:
+    said = zip(plots, plan.act.tolist(), plan.latched.tolist(), plan.reasons.tolist(), dues, strict=True)
+    for row, (plot, act, latched, reasons, due) in enumerate(said):
+        before = None if plot.carried is None else plot.carried[:4]
+        if act or due is not None or before != (latched, plot.definition.type, False, reasons):
             yield row, plot
 
 

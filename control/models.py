@@ -22,6 +22,7 @@ __all__ = [
     "ControllerRow",
     "DecisionRow",
     "DeviceRow",
+    "HolidayRow",
     "Row",
     "ScheduleRow",
     "SiteRow",
@@ -149,6 +150,16 @@ class ZoneRow(Changeable, Row):
     __table_args__ = (UniqueConstraint("device_key", "number"),)
 
 
+class HolidayRow(Row):
+    """A holiday of an agency; `day` is a date as YYYY-MM-DD."""
+
+    __tablename__ = "holiday"
+
+    agency_key: Mapped[str] = mapped_column(ForeignKey("agency.key"), primary_key=True)
+    day: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+
+
 class ScheduleRow(Row):
     """What is to be done in a zone, as a definition that `control.schedules` understands."""
 
@@ -271,3 +282,4 @@ class ZoneStateRow(Row):
     kind: Mapped[str]
     acted: Mapped[bool]
     reasons: Mapped[int]
+    carried_l: Mapped[float] = mapped_column(default=0.0)  # of missed runs, for the next one to make up

@@ -34,6 +34,7 @@ __all__ = [
     "get_city",
     "list_agencies",
     "list_cities",
+    "touch_agency",
 ]
 
 DEFAULT: Final = ("city", "agency")  # names of those made for who names none
@@ -135,6 +136,13 @@ def change_agency(session: Session, key: str, *, title: str, version: int | None
     place = place_of_agency(key)
     record(session, trail, "agency.change", f"agency:{key}", place=place, before=before, after={"title": row.title})
     return _agency(row)
+
+
+def touch_agency(session: Session, key: str, version: int | None, trail: Trail) -> None:
+    """Have what belongs to an agency changed from its `version`, which rises with it."""
+    row = _agency_row(session, key)
+    check_version(row, "agency", version)
+    _changed(row, trail)
 
 
 def delete_agency(session: Session, key: str, *, version: int | None = None, trail: Trail) -> None:

@@ -16,28 +16,32 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control.database import in_parts
+from control.definitions import AnyDefinition, parse_definition
+from control.holidays import load_holidays
 from control.models import DeviceRow, ScheduleRow, SiteRow, ZoneRow, ZoneStateRow
 from control.records import Zone, ZoneParameters
-from control.schedules import FeedingDefinition, IrrigationDefinition, parse_definition
+from control.starts import Whereabouts
 from control.zones import PARAMETERS
 
 __all__ = ["Carried", "Plot", "PlotCache", "load_plots"]
 
 # As plain columns, past the mapper: most rows are as they were, and are compared and not looked into.
-_OWN: Final = (ZoneRow.key, ScheduleRow.id, ScheduleRow.version, ScheduleRow.updated_ms, DeviceRow.online, SiteRow.timezone)
-_STATE: Final = (ZoneStateRow.latched, ZoneStateRow.kind, ZoneStateRow.acted, ZoneStateRow.reasons)
+_OWN: Final = (ZoneRow.key, ScheduleRow.id, ScheduleRow.version, ScheduleRow.updated_ms, DeviceRow.online)
+_WHERE: Final = (SiteRow.timezone, SiteRow.latitude, SiteRow.longitude, SiteRow.agency_key)
+_STATE: Final = (ZoneStateRow.latched, ZoneStateRow.kind, ZoneStateRow.acted, ZoneStateRow.reasons, ZoneStateRow.carried_l)
 _ZONE: Final = (DeviceRow.site, DeviceRow.name, ZoneRow.number, ZoneRow.title, ZoneRow.type, *PARAMETERS)
 
 _Row = tuple[Any, ...]
 
 
 class Carried(NamedTuple):
-    """What a zone carries from its last decision; `reasons` as bits of `rules.Reason`."""
+    """What a zone carries from its last decision; `reasons` as bits of `rules.Reason`, `carried_l` of missed runs in L."""
 
     latched: bool
     kind: str
     acted: bool
     reasons: int
+    carried_l: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,23 @@ class Plot:
     """A zone, its enabled schedule, and what it carries from the tick before."""
 
     zone: Zone
-    timezone: ZoneInfo
+    where: Whereabouts
     online: bool
     schedule_id: str
     version: int
     since_ms: int
-    definition: IrrigationDefinition | FeedingDefinition
+    definition: AnyDefinition
     carried: Carried | None
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        """Of the site."""
+        return self.where.zone
+
+    @property
+    def carried_l(self) -> float:
+        """Litres of missed runs that the next one makes up for. [L]"""
+        return 0.0 if self.carried is None else self.carried.carried_l
 
     @property
     def latched(self) -> bool:
@@ -79,7 +93,7 @@ class PlotCache:
 def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) -> list[Plot]:
     """Return every zone with an enabled schedule, revoked devices' left out, by device and number; or only one zone's."""
     query = (
-        select(*_OWN, *_STATE, *_ZONE)
+        select(*_OWN, *_WHERE, *_STATE, *_ZONE)
         .join_from(ScheduleRow, ZoneRow, ZoneRow.key == ScheduleRow.zone_key)
         .join(DeviceRow, DeviceRow.key == ZoneRow.device_key)
         .join(SiteRow, SiteRow.name == DeviceRow.site)
@@ -90,7 +104,8 @@ def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) 
     if zone_key is not None:
         query = query.where(ZoneRow.key == zone_key)
     session.flush()
-    rows = list(map(tuple, session.connection().execute(query).all()))
+    holidays = load_holidays(session)
+    rows = [(*row, holidays.get(row[8] or "")) for row in session.connection().execute(query)]
     kept = cache.kept
     parsed = dict(_definitions(session, [row[1] for row in rows if not _same_version(row, kept.get(row[0]))]))
     found: dict[str, tuple[_Row, Plot]] = {}
@@ -108,25 +123,24 @@ def _same_version(row: _Row, before: tuple[_Row, Plot] | None) -> bool:
     return before is not None and before[0][1:3] == row[1:3]
 
 
-def _definitions(
-    session: Session, schedule_ids: Iterable[str]
-) -> Iterator[tuple[str, IrrigationDefinition | FeedingDefinition]]:
+def _definitions(session: Session, schedule_ids: Iterable[str]) -> Iterator[tuple[str, AnyDefinition]]:
     for part in in_parts(schedule_ids):
         query = select(ScheduleRow.id, ScheduleRow.definition).where(ScheduleRow.id.in_(part))
         for schedule_id, definition in session.connection().execute(query):
             yield schedule_id, parse_definition(definition)
 
 
-def _plot(row: _Row, definition: IrrigationDefinition | FeedingDefinition) -> Plot:
-    key, schedule_id, version, since_ms, online, timezone, latched, kind, acted, reasons, *rest = row
-    site, name, number, title, zone_type, *values = rest
+def _plot(row: _Row, definition: AnyDefinition) -> Plot:
+    key, schedule_id, version, since_ms, online, timezone, latitude, longitude, _, *rest = row
+    *carried, site, name, number, title, zone_type = rest[:10]
+    *values, holidays = rest[10:]
     return Plot(
         zone=Zone(key, site, name, number, title, zone_type, ZoneParameters(*values)),
-        timezone=ZoneInfo(timezone),
+        where=Whereabouts(ZoneInfo(timezone), latitude, longitude, holidays or frozenset()),
         online=online,
         schedule_id=schedule_id,
         version=version,
         since_ms=since_ms,
         definition=definition,
-        carried=None if kind is None else Carried(latched, kind, acted, reasons),
+        carried=None if carried[1] is None else Carried(*carried),
     )

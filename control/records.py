@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ __all__ = [
     "City",
     "Decision",
     "Device",
+    "Holiday",
     "Schedule",
     "Site",
     "Transition",
@@ -84,6 +86,14 @@ class Site:
     def zone(self) -> ZoneInfo:
         """Its time zone."""
         return ZoneInfo(self.timezone)
+
+
+@dataclass(frozen=True, slots=True)
+class Holiday:
+    """A holiday of an agency."""
+
+    day: date
+    title: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from control.audit import Trail, record
 from control.calendars import day_start
 from control.checks import check_number, storable
 from control.commands import EXPIRES_MS, whole_seconds
+from control.definitions import FeedingDefinition
 from control.errors import Conflict, Invalid
 from control.ids import new_id
 from control.ledger import Order, act_record, cancel, plan_act, step
@@ -26,7 +27,6 @@ from control.models import OPEN_ACTS, ActRow
 from control.plots import PlotCache, load_plots
 from control.records import Act, Zone, ZoneParameters
 from control.registry import get_device, get_site
-from control.schedules import FeedingDefinition
 from control.sight import place_of_site
 from control.zones import get_zone
 from rules.interlocks import STOP_MARGIN

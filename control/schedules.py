@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Schedules: what is to be done in a zone, and their definitions.
+"""Schedules: what is to be done in a zone (`control.definitions`), under which version.
 
 Invariant: a zone has at most one enabled schedule; every change makes a new version, and acts name the version they
 follow, so that an act planned under one is never taken for an act of another.
@@ -8,153 +8,32 @@ follow, so that an act planned under one is never taken for an act of another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control.access import Place, Principal
 from control.audit import Trail, record
 from control.checks import storable
+from control.definitions import ZONE_TYPE_OF, AnyDefinition, parse_definition, planned_starts
 from control.errors import Conflict, Invalid, NotFound, Stale
 from control.ids import is_id, new_id
-from control.models import ScheduleRow, ZoneRow
+from control.models import ScheduleRow, SiteRow, ZoneRow
 from control.paging import Order, cut
 from control.records import Schedule
 from control.sight import place_of_site, seen_devices
 from control.zones import get_zone
 
-__all__ = [
-    "Definition",
-    "FeedingDefinition",
-    "IrrigationDefinition",
-    "Meal",
-    "change_schedule",
-    "create_schedule",
-    "delete_schedule",
-    "get_schedule",
-    "list_schedules",
-    "parse_definition",
-]
+__all__ = ["change_schedule", "create_schedule", "delete_schedule", "get_schedule", "list_schedules"]
 
-ZONE_TYPE_OF: Final = {"irrigation": "bed", "feeding": "pond"}
 ORDER: Final = Order(ScheduleRow.id, {"created": ScheduleRow.id, "updated": ScheduleRow.updated_ms}, "created", is_id)
-
-Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Local time of the site, HH:MM")]
-EndTime = Annotated[
-    str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", description="Local time of the site, HH:MM, up to 24:00")
-]
-Hours = Annotated[tuple[Time, EndTime], Field(strict=False)]  # JSON has no tuples: a list of two is one
-Moisture = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Seconds = Annotated[int, Field(ge=0, le=86400)]
-Litres = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
-Grams = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
-Oxygen = Annotated[float, Field(ge=0.0, le=30.0, allow_inf_nan=False)]
-
-
-class _Model(BaseModel):
-    # Strict: "0.2" or true where a number belongs is a mistake of who wrote it, and none to be guessed around.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class IrrigationDefinition(_Model):
-    """Keep a bed's soil moisture between two thresholds, within the allowed hours and the day's water."""
-
-    type: Literal["irrigation"] = "irrigation"
-    low: Moisture = Field(description="Filling begins below this soil moisture. [m3/m3]")
-    high: Moisture = Field(description="Filling ends at this soil moisture. [m3/m3]")
-    hours: list[Hours] = Field(
-        default=[("00:00", "24:00")],
-        min_length=1,
-        max_length=24,
-        description="Local hours in which watering may begin, each from its start up to, not including, its end; "
-        "an end before the start is on the next day.",
-    )
-    max_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(default=600, description="Longest run of one act. [s]")
-    litres_day: Litres = Field(description="Most water in a day of the site. [L]")
-    soak_s: Seconds = Field(default=600, description="Pause after an act, until its water has reached the sensor. [s]")
-    min_seconds: Seconds = Field(default=10, description="Shortest run worth beginning. [s]")
-
-    @field_validator("hours")
-    @classmethod
-    def _hours_not_empty(cls, hours: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        if any(start == end for start, end in hours):
-            raise ValueError("start and end must differ; the whole day is 00:00 to 24:00")
-        return hours
-
-    @model_validator(mode="after")
-    def _ordered(self) -> IrrigationDefinition:
-        if not self.low < self.high:
-            raise ValueError("low must be below high")
-        if self.min_seconds > self.max_seconds:
-            raise ValueError("min_seconds must not be above max_seconds")
-        return self
-
-
-class Meal(_Model):
-    """One meal of the day."""
-
-    time: Time = Field(description="Local time of the site, HH:MM.")
-    grams: Grams = Field(description="Feed to give. [g]")
-
-
-class FeedingDefinition(_Model):
-    """Feed a pond by a daily program of meals, less or nothing when oxygen is low. A missed meal is never made up."""
-
-    type: Literal["feeding"] = "feeding"
-    meals: list[Meal] = Field(min_length=1, max_length=48, description="Each at its own time of the day.")
-    oxygen_stop: Oxygen = Field(default=3.0, description="No feed at or below this dissolved oxygen. [mg/L]")
-    oxygen_reduce: Oxygen = Field(default=4.0, description="Full meals from this on; in between, in proportion. [mg/L]")
-    grams_day: Grams = Field(description="Most feed in a day of the site. [g]")
-    min_gap_s: Seconds = Field(default=5400, description="Least time from the end of a meal to the next. [s]")
-    cautious_fraction: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] = Field(
-        default=0.0, description="Share of a meal to give when oxygen is not known; 0 withholds it. [1]"
-    )
-    late_s: Seconds = Field(default=900, description="A meal later than this is missed. [s]")
-
-    @field_validator("meals")
-    @classmethod
-    def _meals_apart(cls, meals: list[Meal]) -> list[Meal]:
-        if len({meal.time for meal in meals}) != len(meals):
-            raise ValueError("two meals have the same time")
-        return meals
-
-    @model_validator(mode="after")
-    def _ordered(self) -> FeedingDefinition:
-        if self.oxygen_stop > self.oxygen_reduce:
-            raise ValueError("oxygen_stop must not be above oxygen_reduce")
-        return self
-
-
-Definition = Annotated[IrrigationDefinition | FeedingDefinition, Field(discriminator="type")]
-_ADAPTER: Final[TypeAdapter[IrrigationDefinition | FeedingDefinition]] = TypeAdapter(Definition)
-
-
-def parse_definition(
-    value: Mapping[str, Any] | IrrigationDefinition | FeedingDefinition,
-) -> IrrigationDefinition | FeedingDefinition:
-    """Return the definition in `value`.
-
-    Raises
-    ------
-    Invalid
-        Naming the field, as `definition.hours.0.1`.
-    """
-    if isinstance(value, (IrrigationDefinition, FeedingDefinition)):
-        return value
-    try:
-        return _ADAPTER.validate_python(value)
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = [str(part) for part in first["loc"] if part not in ZONE_TYPE_OF]
-        raise Invalid(".".join(["definition", *where]), first["msg"]) from exc
 
 
 def create_schedule(
     session: Session,
     zone_key: str,
-    definition: Mapping[str, Any] | IrrigationDefinition | FeedingDefinition,
+    definition: Mapping[str, Any] | AnyDefinition,
     *,
     enabled: bool = True,
     now_ms: int,
@@ -177,6 +56,7 @@ def create_schedule(
         raise Invalid(
             "definition.type", f"zone {zone_key} is a {zone.type}; {parsed.type} is for a {ZONE_TYPE_OF[parsed.type]}"
         )
+    _check_position(session, zone.site, parsed)
     row = ScheduleRow(
         id=new_id(now_ms),
         zone_key=zone_key,
@@ -226,7 +106,7 @@ def change_schedule(
     session: Session,
     schedule_id: str,
     *,
-    definition: Mapping[str, Any] | IrrigationDefinition | FeedingDefinition | None = None,
+    definition: Mapping[str, Any] | AnyDefinition | None = None,
     enabled: bool | None = None,
     version: int | None = None,
     now_ms: int,
@@ -247,6 +127,7 @@ def change_schedule(
         parsed = parse_definition(definition)
         if parsed.type != row.kind:
             raise Invalid("definition.type", f"this schedule is for {row.kind}; create another one for {parsed.type}")
+        _check_position(session, row.zone_key.partition(":")[0], parsed)
         row.definition = parsed.model_dump(mode="json")
     if enabled is not None:
         row.enabled = enabled
@@ -269,6 +150,11 @@ def delete_schedule(
         raise Stale("schedule", row.version, version, row.updated_by, row.updated_ms)
     row.deleted_ms = now_ms
     _record(session, trail, "schedule.delete", row, now_ms, before=_told(row))
+
+
+def _check_position(session: Session, site: str, definition: AnyDefinition) -> None:
+    if any(start.by_sun for start in planned_starts(definition)) and session.get_one(SiteRow, site).latitude is None:
+        raise Invalid("definition", "sunrise and sunset need the position of the site; set it first")
 
 
 def _told(row: ScheduleRow) -> dict[str, Any]:

@@ -50,6 +50,9 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
         "the soil is moist enough ({soil_moisture:.1%}, watered below {low:.1%})",
     ),
     "no-meal-due": ("belum waktunya makan", "no meal is due"),
+    "run-missed": ("waktu siram sudah lewat {late_s:.0f} detik", "the run is {late_s:.0f} s late"),
+    "season-out": ("bulan ini tidak disiram", "this month is not watered"),
+    "no-run-due": ("belum waktunya menyiram", "no run is due"),
     "oxygen-reduced": (
         "porsi dikurangi karena oksigen {dissolved_oxygen:.1f} mg/L",
         "less because dissolved oxygen is {dissolved_oxygen:.1f} mg/L",
@@ -66,8 +69,10 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
         "soil moisture is {soil_moisture:.1%}, being filled to {high:.1%}",
     ),
     "meal-due": ("waktunya makan", "a meal is due"),
+    "run-due": ("waktunya menyiram", "a run is due"),
+    "carried": ("ditambah {carried:.0f} L yang terlewat", "with {carried:.0f} L of what was missed"),
 }
-_ACTING: Final = ("dry", "latched", "meal-due")  # why an act happens
+_ACTING: Final = ("dry", "latched", "meal-due", "run-due", "carried")  # why an act happens
 _LESSENING: Final = ("oxygen-unknown", "oxygen-reduced", "ration-clipped", "budget-clipped", "max-run-clipped", "interlock")
 _DOES: Final[dict[str, tuple[str, str]]] = {
     "irrigation": (

@@ -7,32 +7,36 @@ given within its grace, or kept as skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control.calendars import day_start, planned_moments
+from control.agenda import Agenda, Due, grace_s
+from control.calendars import day_start
 from control.commands import EXPIRES_MS
 from control.database import in_parts
 from control.decisions import Finding, store_decisions
-from control.evaluation import DueMeal, LatestValues, Outcome, feed, water
+from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
+from control.evaluation import LatestValues, Outcome, feed, season_factor, water, water_by_clock
 from control.ids import act_id
 from control.ledger import Order, PlannedAct, expire, plan_acts
 from control.loads import zone_loads
 from control.models import ActRow, ControllerRow
 from control.plots import Plot, PlotCache, load_plots
 from control.records import Act, Decision
-from control.schedules import FeedingDefinition, IrrigationDefinition
 from rules.reasons import Reason, names
 
 __all__ = ["MINUTE_MS", "TickResult", "run_tick"]
 
 MINUTE_MS: Final = 60_000
-MAX_MISSED: Final = 500  # missed meals of one zone that are kept at a time; a longer list is cut at its old end
-_NOT_HOLDING: Final = Reason.MEAL_DUE | Reason.NO_MEAL_DUE | Reason.MEAL_MISSED
+MAX_MISSED: Final = 500  # missed moments of one zone that are kept at a time; a longer list is cut at its old end
+_ACTIONS: Final = {"irrigation": "irrigate", "timer": "irrigate", "feeding": "feed"}
+_CALLED: Final = Reason.MEAL_DUE | Reason.RUN_DUE
+_MISSED: Final = Reason.MEAL_MISSED | Reason.RUN_MISSED
+_NOT_HOLDING: Final = _CALLED | _MISSED | Reason.NO_MEAL_DUE | Reason.NO_RUN_DUE | Reason.CARRIED
 
 
 @dataclass(slots=True)
@@ -44,7 +48,9 @@ class TickResult:
     acts: list[Act] = field(default_factory=list)
 
 
-def run_tick(session: Session, latest: LatestValues, cache: PlotCache, *, now_ms: int, stale_s: float) -> TickResult:
+def run_tick(
+    session: Session, latest: LatestValues, cache: PlotCache, agenda: Agenda, *, now_ms: int, stale_s: float
+) -> TickResult:
     """Run the tick of now.
 
     Parameters
@@ -62,10 +68,16 @@ def run_tick(session: Session, latest: LatestValues, cache: PlotCache, *, now_ms
     days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
     loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in plots})
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
-    ponds = [plot for plot in plots if isinstance(plot.definition, FeedingDefinition)]
-    _conclude(session, result, water(beds, loads, latest, now_ms, stale_s), last_ms, now_ms)
-    meals = _due_meals(session, result, ponds, last_ms, now_ms)
-    _conclude(session, result, feed(ponds, meals, loads, latest, now_ms, stale_s), last_ms, now_ms)
+    _conclude(session, result, water(beds, loads, latest, now_ms, stale_s), {}, last_ms, now_ms)
+    timed = [plot for plot in plots if not isinstance(plot.definition, IrrigationDefinition)]
+    dues, carried = _due(session, result, agenda, timed, last_ms, now_ms)
+    timers = [plot for plot in timed if isinstance(plot.definition, TimerDefinition)]
+    runs = [dues.get(plot.zone.key) for plot in timers]
+    extra = [carried.get(plot.zone.key, plot.carried_l) for plot in timers]
+    _conclude(session, result, water_by_clock(timers, runs, extra, loads, now_ms), carried, last_ms, now_ms)
+    ponds = [plot for plot in timed if isinstance(plot.definition, FeedingDefinition)]
+    meals = [dues.get(plot.zone.key) for plot in ponds]
+    _conclude(session, result, feed(ponds, meals, loads, latest, now_ms, stale_s), {}, last_ms, now_ms)
     if state is None:
         session.add(ControllerRow(id=1, last_tick_ms=now_ms))
     else:
@@ -73,7 +85,14 @@ def run_tick(session: Session, latest: LatestValues, cache: PlotCache, *, now_ms
     return result
 
 
-def _conclude(session: Session, result: TickResult, outcomes: Sequence[Outcome], last_ms: int, now_ms: int) -> None:
+def _conclude(
+    session: Session,
+    result: TickResult,
+    outcomes: Sequence[Outcome],
+    carried: Mapping[str, float],
+    last_ms: int,
+    now_ms: int,
+) -> None:
     """Plan the acts that outcomes ask for, and keep the decisions."""
     plans = [_plan(outcome, now_ms) for outcome in outcomes]
     planned = plan_acts(session, [plan for plan in plans if plan is not None])
@@ -81,7 +100,7 @@ def _conclude(session: Session, result: TickResult, outcomes: Sequence[Outcome],
     # The same minute planned again, after a restart, found its act: that is no new one.
     new_ids = {act.id for act, new in planned if new}
     findings = [
-        _finding(outcome, None if plan is None else plan.id, new_ids, last_ms, now_ms)
+        _finding(outcome, None if plan is None else plan.id, new_ids, carried, last_ms, now_ms)
         for outcome, plan in zip(outcomes, plans, strict=True)
     ]
     result.decisions += store_decisions(session, findings)
@@ -89,21 +108,17 @@ def _conclude(session: Session, result: TickResult, outcomes: Sequence[Outcome],
 
 def _plan(outcome: Outcome, now_ms: int) -> PlannedAct | None:
     if outcome.act:
-        planned_ms = _planned_ms(outcome, now_ms)
+        planned_ms = now_ms // MINUTE_MS * MINUTE_MS if outcome.due is None else outcome.due.planned_ms
         return PlannedAct(_act_key(outcome.plot, planned_ms), _order(outcome, planned_ms, now_ms))
-    if outcome.reasons & Reason.MEAL_MISSED and outcome.meal is not None:
-        return _skipped(outcome.plot, outcome.meal, now_ms)
+    if outcome.reasons & _MISSED and outcome.due is not None:
+        return _skipped(outcome.plot, outcome.due, now_ms)
     return None
 
 
-def _planned_ms(outcome: Outcome, now_ms: int) -> int:
-    if outcome.plot.definition.type == "irrigation":
-        return now_ms // MINUTE_MS * MINUTE_MS
-    return outcome.meal.planned_ms if outcome.meal else now_ms
-
-
-def _finding(outcome: Outcome, act_key: str | None, new_ids: set[str], last_ms: int, now_ms: int) -> Finding:
-    meal = outcome.meal
+def _finding(
+    outcome: Outcome, act_key: str | None, new_ids: set[str], carried: Mapping[str, float], last_ms: int, now_ms: int
+) -> Finding:
+    due = outcome.due
     return Finding(
         outcome.plot.zone.key,
         at_ms=now_ms,
@@ -113,78 +128,108 @@ def _finding(outcome: Outcome, act_key: str | None, new_ids: set[str], last_ms: 
         latched=outcome.latched,
         inputs=outcome.inputs,
         act_id=act_key,
-        planned=(meal is not None and meal.planned_ms > last_ms) or bool(outcome.reasons & Reason.MEAL_MISSED),
+        planned=(due is not None and due.planned_ms > last_ms) or bool(outcome.reasons & _MISSED),
+        carried_l=_carried_on(outcome, carried.get(outcome.plot.zone.key, outcome.plot.carried_l)),
     )
 
 
-def _due_meals(session: Session, result: TickResult, ponds: Sequence[Plot], last_ms: int, now_ms: int) -> list[DueMeal | None]:
-    """Return each pond's meal that is due; of those that piled up over a pause, the missed are kept as skipped."""
-    chosen: list[DueMeal | None] = []
+def _carried_on(outcome: Outcome, carried_l: float) -> float:
+    """Return the litres that the zone carries on: less what this run makes up, more what was missed."""
+    definition, due = outcome.plot.definition, outcome.due
+    if not isinstance(definition, TimerDefinition) or due is None:
+        return carried_l if isinstance(definition, TimerDefinition) else 0.0
+    if outcome.act:
+        return max(carried_l - max(outcome.litres - _litres(outcome.plot, definition, due), 0.0), 0.0)
+    missed = outcome.reasons & _MISSED and definition.missed == "carry"
+    return min(carried_l + _litres(outcome.plot, definition, due), definition.litres_day) if missed else carried_l
+
+
+def _litres(plot: Plot, definition: TimerDefinition, due: Due) -> float:
+    planned = due.litres if due.litres is not None else (due.seconds or 0.0) * (plot.zone.parameters.flow_l_min or 0.0) / 60.0
+    return planned * season_factor(plot, definition, due.planned_ms)
+
+
+def _due(
+    session: Session, result: TickResult, agenda: Agenda, plots: Sequence[Plot], last_ms: int, now_ms: int
+) -> tuple[dict[str, Due], dict[str, float]]:
+    """Return what is due in which zone, and what zones carry; of what piled up over a pause, the missed is kept as skipped."""
+    chosen: dict[str, Due] = {}
+    carried: dict[str, float] = {}
     missed: list[PlannedAct] = []
-    for plot, pending in zip(ponds, _pending(session, ponds, last_ms, now_ms), strict=True):
-        assert isinstance(plot.definition, FeedingDefinition)
-        late_ms = plot.definition.late_s * 1000
-        in_time = [meal for meal in pending if now_ms - meal.planned_ms <= late_ms]
-        # Of several within their grace the oldest is next; with none, the last missed goes through the rule, for the record.
-        meal = in_time[0] if in_time else (pending[-1] if pending else None)
-        missed += [_skipped(plot, late, now_ms) for late in pending if late is not meal and late not in in_time]
-        chosen.append(meal)
-    result.acts += [act for act, new in plan_acts(session, missed) if new]
-    return chosen
-
-
-def _pending(session: Session, ponds: Sequence[Plot], last_ms: int, now_ms: int) -> list[list[DueMeal]]:
-    """Return each pond's meals whose moment has come, and of which the ledger knows nothing, oldest first."""
-    moments = _moments(ponds, last_ms, now_ms)
-    keyed = [
-        {_act_key(plot, meal.planned_ms): meal for meal in meals} if meals else {}
-        for plot, meals in zip(ponds, moments, strict=True)
-    ]
-    known: set[str] = set()
-    for part in in_parts(key for meals in keyed for key in meals):
-        known.update(session.scalars(select(ActRow.id).where(ActRow.id.in_(part))))
-    return [[meal for key, meal in meals.items() if key not in known] for meals in keyed]
-
-
-def _moments(ponds: Sequence[Plot], last_ms: int, now_ms: int) -> Iterator[list[DueMeal]]:
-    found: dict[tuple[object, ...], list[DueMeal]] = {}  # many ponds have the same program
-    for plot in ponds:
+    for plot, pending in _pending(session, agenda, plots, last_ms, now_ms):
         definition = plot.definition
-        assert isinstance(definition, FeedingDefinition)
-        # What was within its grace at the last tick is looked at once more, so that its end is concluded.
-        after_ms = max(plot.since_ms, last_ms - definition.late_s * 1000 - MINUTE_MS)
-        grams = {meal.time: meal.grams for meal in definition.meals}
-        key = (plot.timezone, after_ms, *grams.items())
-        if (meals := found.get(key)) is None:
-            moments = planned_moments(grams, plot.timezone, after_ms, now_ms)[-MAX_MISSED:]
-            meals = found[key] = [DueMeal(moment, grams[text]) for moment, text in moments]
-        yield meals
+        assert not isinstance(definition, IrrigationDefinition)
+        late_ms = grace_s(definition) * 1000
+        # After an outage one is given, whatever was missed.
+        in_time = [due for due in pending if now_ms - due.planned_ms <= late_ms][-1 if _once(plot) else 0 :]
+        # Of several within their grace the oldest is next; with none, the last missed goes through the rule, for the record.
+        due = chosen[plot.zone.key] = in_time[0] if in_time else pending[-1]
+        late = [one for one in pending if one is not due and one not in in_time]
+        missed += [_skipped(plot, one, now_ms) for one in late]
+        if late and isinstance(definition, TimerDefinition) and definition.missed == "carry":
+            more = sum(_litres(plot, definition, one) for one in late)
+            carried[plot.zone.key] = min(plot.carried_l + more, definition.litres_day)
+    result.acts += [act for act, new in plan_acts(session, missed) if new]
+    return chosen, carried
 
 
-def _skipped(plot: Plot, meal: DueMeal, now_ms: int) -> PlannedAct:
+def _once(plot: Plot) -> bool:
+    return isinstance(plot.definition, TimerDefinition) and plot.definition.missed == "once"
+
+
+def _pending(
+    session: Session, agenda: Agenda, plots: Sequence[Plot], last_ms: int, now_ms: int
+) -> Iterator[tuple[Plot, list[Due]]]:
+    """Give each plot with planned moments that have come, and of which the ledger knows nothing, oldest first."""
+    keyed = []
+    for plot, moments in zip(plots, agenda.due(plots, [_since(plot, last_ms) for plot in plots], now_ms), strict=True):
+        if not moments and _once(plot):
+            latest = agenda.latest(plot, now_ms)
+            moments = [latest] if latest is not None and latest.planned_ms > plot.since_ms else []
+        if moments:
+            keyed.append((plot, {_act_key(plot, due.planned_ms): due for due in moments[-MAX_MISSED:]}))
+    known: set[str] = set()
+    for part in in_parts(key for _, dues in keyed for key in dues):
+        known.update(session.scalars(select(ActRow.id).where(ActRow.id.in_(part))))
+    for plot, dues in keyed:
+        if pending := [due for key, due in dues.items() if key not in known]:
+            yield plot, pending
+
+
+def _since(plot: Plot, last_ms: int) -> int:
+    definition = plot.definition
+    assert not isinstance(definition, IrrigationDefinition)
+    # What was within its grace at the last tick is looked at once more, so that its end is concluded.
+    grace_ms = 0 if _once(plot) else grace_s(definition) * 1000
+    return max(plot.since_ms, last_ms - grace_ms - MINUTE_MS)
+
+
+def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
     order = Order(
         device_key=plot.zone.device_key,
         zone_key=plot.zone.key,
-        action="feed",
+        action=_ACTIONS[plot.definition.type],
         origin=f"schedule:{plot.schedule_id}",
         version=plot.version,
         actor="controller",
-        planned_ms=meal.planned_ms,
+        planned_ms=due.planned_ms,
         issued_ms=now_ms,
         expires_ms=now_ms,
-        grams=meal.grams,
+        seconds=due.seconds,
+        litres=due.litres,
+        grams=due.grams,
     )
-    held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & Reason.MEAL_DUE else ()
+    held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & _CALLED else ()
     cause = f"missed: {', '.join(held_by)}" if held_by else "missed"
-    return PlannedAct(_act_key(plot, meal.planned_ms), order, "skipped", cause)
+    return PlannedAct(_act_key(plot, due.planned_ms), order, "skipped", cause)
 
 
 def _order(outcome: Outcome, planned_ms: int, now_ms: int) -> Order:
-    plot, waters = outcome.plot, outcome.plot.definition.type == "irrigation"
+    plot, action = outcome.plot, _ACTIONS[outcome.plot.definition.type]
     return Order(
         device_key=plot.zone.device_key,
         zone_key=plot.zone.key,
-        action="irrigate" if waters else "feed",
+        action=action,
         origin=f"schedule:{plot.schedule_id}",
         version=plot.version,
         actor="controller",
@@ -192,8 +237,8 @@ def _order(outcome: Outcome, planned_ms: int, now_ms: int) -> Order:
         issued_ms=now_ms,
         expires_ms=now_ms + EXPIRES_MS,
         seconds=outcome.seconds,
-        litres=outcome.litres if waters else None,
-        grams=None if waters else outcome.grams,
+        litres=outcome.litres if action == "irrigate" else None,
+        grams=outcome.grams if action == "feed" else None,
         max_seconds=outcome.max_seconds,
     )
 

@@ -7,8 +7,8 @@ whoever calls it acts on the plan. Hard limits come last, in `rules.interlocks`.
 
 from __future__ import annotations
 
-from rules import feeding, irrigation
+from rules import feeding, irrigation, timer
 from rules.plan import Plan
 from rules.reasons import Reason, names
 
-__all__ = ["Plan", "Reason", "feeding", "irrigation", "names"]
+__all__ = ["Plan", "Reason", "feeding", "irrigation", "names", "timer"]

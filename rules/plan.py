@@ -32,7 +32,7 @@ class Plan:
         Feed to give; 0 for beds. [g]
     max_seconds : ndarray, shape (n,)
         When the device has to end the act by itself, whatever else fails; not below `seconds`. [s]
-    reasons : ndarray of uint32, shape (n,)
+    reasons : ndarray of int64, shape (n,)
         Bits of `Reason`.
     latched : ndarray of bool, shape (n,)
         Still filling to the upper threshold: to be handed in again with the next tick's state; False for ponds.
@@ -46,6 +46,6 @@ class Plan:
     litres: Numbers
     grams: Numbers
     max_seconds: Numbers
-    reasons: NDArray[np.uint32]
+    reasons: NDArray[np.int64]
     latched: Flags
     withheld: Flags

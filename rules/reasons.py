@@ -84,11 +84,23 @@ class Reason(enum.IntFlag):
     INTERLOCK = 1 << 26
     """The last check refused or cut what the rule asked for: a fault in the rule that must be looked into."""
 
+    # Reasons to water by the clock, or none.
+    RUN_DUE = 1 << 27
+    """A planned run is due."""
+    NO_RUN_DUE = 1 << 28
+    """No planned run is due now."""
+    RUN_MISSED = 1 << 29
+    """A run is later than its grace allows."""
+    CARRIED = 1 << 30
+    """Litres of missed runs come on top."""
+    SEASON_OUT = 1 << 31
+    """The season's factor of this month is 0: nothing is wanted."""
+
 
 Marks: TypeAlias = tuple[tuple[Reason, Flags], ...]  # reasons, each with the rows in which it holds
 
 
-def gather(zones: int, *marks: tuple[Reason, Flags]) -> NDArray[np.uint32]:
+def gather(zones: int, *marks: tuple[Reason, Flags]) -> NDArray[np.int64]:
     """Join masks into one word of reasons a zone.
 
     Parameters
@@ -100,12 +112,12 @@ def gather(zones: int, *marks: tuple[Reason, Flags]) -> NDArray[np.uint32]:
 
     Returns
     -------
-    ndarray of uint32, shape (zones,)
+    ndarray of int64, shape (zones,)
         The bits of every reason that holds.
     """
-    reasons = np.zeros(zones, dtype=np.uint32)
+    reasons = np.zeros(zones, dtype=np.int64)
     for reason, where in marks:
-        reasons |= where * np.uint32(reason)
+        reasons |= where * np.int64(reason)
     return reasons
 
 

@@ -280,3 +280,18 @@ async def test_show_of_an_unknown_id_is_not_found(api: httpx2.AsyncClient, path:
     assert answer.status_code == 404
     assert answer.json()["status"] == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_holidays_of_an_agency_are_replaced_whole(pilot: httpx2.AsyncClient) -> None:
+    (agency,) = (await pilot.get("/api/v1/agencies")).json()["items"]
+    path = f"/api/v1/agencies/{agency['id']}/holidays"
+    wanted = {"holidays": [{"day": "2027-03-10", "title": "Idulfitri"}, {"day": "2026-12-25", "title": "Natal"}]}
+
+    changed = await pilot.put(path, json=wanted, headers={"if-match": f'"{agency["version"]}"'})
+    stale = await pilot.put(path, json={"holidays": []}, headers={"if-match": f'"{agency["version"]}"'})
+    twice = await pilot.put(path, json={"holidays": wanted["holidays"][:1] * 2})
+    shown = await pilot.get(path)
+
+    assert (changed.status_code, stale.status_code, twice.status_code) == (200, 412, 422)
+    assert [one["day"] for one in shown.json()["holidays"]] == ["2026-12-25", "2027-03-10"]
+    assert shown.headers["etag"] == changed.headers["etag"]

@@ -102,6 +102,7 @@ def body_for(route: str, ids: dict[str, str], role: str) -> Any:
         "PATCH /api/v1/cities/{city}": {"title": "Balikpapan"},
         "POST /api/v1/agencies": {"city": "bpp", "agency": f"new-{role}", "title": "New"},
         "PATCH /api/v1/agencies/{agency}": {"title": "DLH"},
+        "PUT /api/v1/agencies/{agency}/holidays": {"holidays": [{"day": "2027-03-10", "title": "Idulfitri"}]},
         "POST /api/v1/sites": {**SITE, "site": f"new-{ids['site']}", "agency": ids["agency"]},
         "PATCH /api/v1/sites/{site}": {"title": "Taman"},
         "POST /api/v1/devices": {**BED, "site": ids["site"], "device": "new"},

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from control import registry, schedules
 from control.database import Database
 from control.decisions import Finding, store_decisions
+from control.definitions import parse_definition
 from control.models import DeviceRow
 from control.plots import Carried, Plot, PlotCache, load_plots
 from control.records import ZoneParameters
@@ -41,7 +42,7 @@ def test_load_plots_of_what_stands_as_it_was_gives_the_same_plots(planned: Datab
     cache = PlotCache()
     before, after = read(planned, cache), read(planned, cache)
     assert list(before) == [BED, POND]
-    assert before[BED].definition == schedules.parse_definition(WATER)
+    assert before[BED].definition == parse_definition(WATER)
     assert (before[BED].carried, before[BED].latched, before[BED].reasons) == (None, False, 0)
     assert all(before[key] is after[key] for key in before)
 

@@ -6,10 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from control import schedules
 from control.database import Database
+from control.definitions import parse_definition
 from control.errors import Conflict, Invalid, NotFound, Stale
+from control.models import SiteRow
 
 NOW = 1_795_305_600_000
 WATER: dict[str, Any] = {"type": "irrigation", "low": 0.22, "high": 0.30, "hours": [["05:00", "08:00"]], "litres_day": 200}
@@ -79,8 +82,8 @@ def test_parse_definition_takes_back_what_was_stored(pilot: Database) -> None:
     with pilot.session() as session:
         water = schedules.create_schedule(session, "pilot:garden:1", WATER, now_ms=NOW)
         feed = schedules.create_schedule(session, "pilot:pond:1", FEED, now_ms=NOW)
-    assert schedules.parse_definition(water.definition) == schedules.parse_definition(WATER)
-    assert schedules.parse_definition(feed.definition) == schedules.parse_definition(FEED)
+    assert parse_definition(water.definition) == parse_definition(WATER)
+    assert parse_definition(feed.definition) == parse_definition(FEED)
 
 
 def test_change_schedule_from_an_older_version_is_stale(pilot: Database) -> None:
@@ -102,3 +105,13 @@ def test_delete_schedule_leaves_it_in_no_list(pilot: Database) -> None:
         for key in (made.id, "nonsense", "\x00"):
             with pytest.raises(NotFound):
                 schedules.get_schedule(session, key)
+
+
+def test_create_schedule_by_the_sun_needs_the_position_of_its_site(pilot: Database) -> None:
+    by_sun = {"type": "timer", "starts": [{"time": "sunrise", "litres": 5.0}], "litres_day": 50.0}
+    with pilot.session() as session, pytest.raises(Invalid, match="position"):
+        schedules.create_schedule(session, "pilot:garden:1", by_sun, now_ms=NOW)
+    with pilot.session() as session:
+        session.execute(update(SiteRow).values(latitude=-1.27, longitude=116.83))
+        made = schedules.create_schedule(session, "pilot:garden:1", by_sun, now_ms=NOW)
+        assert made.definition["starts"][0]["time"] == "sunrise"

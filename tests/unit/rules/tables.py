@@ -12,9 +12,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from hypothesis import strategies as st
 
-from rules import Plan, feeding, irrigation
+from rules import Plan, feeding, irrigation, timer
 
 __all__ = ["BED", "FEEDING_CASES", "IRRIGATION_CASES", "NOW_S", "POND", "Case", "Row", "beds", "feed"]
+__all__ += ["TIMED", "TIMER_CASES", "run_timer", "timed", "timer_inputs"]
 __all__ += ["feed_inputs", "ponds", "same_bits", "water", "water_inputs"]
 
 NOW_S = 1_763_770_800.0
@@ -63,6 +64,25 @@ POND: Row = {
     "max_seconds": 120.0,
     "due": True,
     "grams": 200.0,
+    "late_s": 0.0,
+    "grace_s": 600.0,
+}
+TIMED: Row = {
+    "litres_today": 0.0,
+    "carried": 0.0,
+    "busy": False,
+    "unsettled": False,
+    "online": True,
+    "enabled": True,
+    "flow": 12.0,
+    "season": 1.0,
+    "litres_day": 400.0,
+    "max_seconds": 900.0,
+    "min_seconds": 20.0,
+    "due": True,
+    "allowed": True,
+    "litres": 60.0,
+    "seconds": math.nan,
     "late_s": 0.0,
     "grace_s": 600.0,
 }
@@ -152,6 +172,36 @@ FEEDING_CASES = {
     "a lost time": Case({"since_last_s": math.nan}, ("meal-due", "invalid-state"), 0.0),
 }
 
+TIMER_CASES = {
+    "a run": Case({}, ("run-due",), 60.0),
+    "a run by time": Case({"litres": math.nan, "seconds": 120.0}, ("run-due",), 24.0),
+    "between runs": Case({"due": False}, ("no-run-due",), 0.0),
+    "planned but not yet": Case({"late_s": -1.0}, ("no-run-due",), 0.0),
+    "late within grace": Case({"late_s": 600.0}, ("run-due",), 60.0),
+    "too late": Case({"late_s": 601.0}, ("run-missed",), 0.0),
+    "nobody knows how late": Case({"late_s": math.nan}, ("run-missed",), 0.0),
+    "a wet month": Case({"season": 0.5}, ("run-due",), 30.0),
+    "a month without": Case({"season": 0.0}, ("run-due", "season-out"), 0.0),
+    "a month without, but something is carried": Case(
+        {"season": 0.0, "carried": 10.0}, ("run-due", "season-out", "carried"), 10.0
+    ),
+    "something carried": Case({"carried": 40.0}, ("run-due", "carried"), 100.0),
+    "much carried": Case({"carried": 500.0}, ("run-due", "carried", "max-run-clipped"), 180.0),
+    "night": Case({"allowed": False}, ("run-due", "outside-hours"), 0.0),
+    "nothing left today": Case({"litres_today": 400.0}, ("run-due", "budget-spent"), 0.0),
+    "little left today": Case({"litres_today": 370.0}, ("run-due", "budget-clipped"), 30.0),
+    "a drop left today": Case({"litres_today": 399.0}, ("run-due", "budget-clipped", "below-useful-run"), 0.0),
+    "a long run": Case({"max_seconds": 120.0}, ("run-due", "max-run-clipped"), 24.0),
+    "switched off": Case({"enabled": False}, ("disabled",), 0.0),
+    "not connected": Case({"online": False}, ("run-due", "offline"), 0.0),
+    "acting": Case({"busy": True}, ("run-due", "busy"), 0.0),
+    "an unknown act": Case({"unsettled": True}, ("run-due", "unsettled"), 0.0),
+    "no flow known": Case({"flow": math.nan}, ("invalid-parameter",), 0.0),
+    "no amount planned": Case({"litres": math.nan}, ("invalid-parameter",), 0.0),
+    "no end of grace": Case({"grace_s": math.inf}, ("invalid-parameter",), 0.0),
+    "a lost count": Case({"litres_today": math.nan}, ("run-due", "invalid-state"), 0.0),
+}
+
 
 # Beds and ponds as they may be met, each branch of the rules within reach.
 BED_RANGES = {
@@ -185,6 +235,18 @@ POND_RANGES = {
     "grams": st.floats(1.0, 1_500.0),
     "late_s": st.floats(-60.0, 900.0),
 }
+TIMED_RANGES = {
+    "litres_today": st.floats(0.0, 500.0),
+    "carried": st.floats(0.0, 200.0),
+    "flow": st.floats(0.5, 60.0),
+    "season": st.floats(0.0, 2.0),
+    "litres_day": st.floats(0.0, 800.0),
+    "max_seconds": st.floats(60.0, 3_600.0),
+    "min_seconds": st.floats(0.0, 60.0),
+    "litres": st.floats(0.0, 500.0) | st.just(math.nan),
+    "seconds": st.floats(0.0, 3_600.0),
+    "late_s": st.floats(-60.0, 900.0),
+}
 
 
 def beds(*, wild: bool = False) -> st.SearchStrategy[Row]:
@@ -195,6 +257,11 @@ def beds(*, wild: bool = False) -> st.SearchStrategy[Row]:
 def ponds(*, wild: bool = False) -> st.SearchStrategy[Row]:
     """Draw changes to `POND`; wild ones put anything a float can hold in up to three columns."""
     return _rows(POND, POND_RANGES, wild=wild)
+
+
+def timed(*, wild: bool = False) -> st.SearchStrategy[Row]:
+    """Draw changes to `TIMED`; wild ones put anything a float can hold in up to three columns."""
+    return _rows(TIMED, TIMED_RANGES, wild=wild)
 
 
 def _rows(base: Row, ranges: dict[str, st.SearchStrategy[float]], *, wild: bool) -> st.SearchStrategy[Row]:
@@ -231,6 +298,21 @@ def feed_inputs(
         feeding.FeedingParams(**{name: column[name] for name in feeding.FeedingParams.__slots__}),
         feeding.FeedingCalendar(**{name: column[name] for name in feeding.FeedingCalendar.__slots__}),
     )
+
+
+def timer_inputs(*rows: Row) -> tuple[timer.TimerState, timer.TimerParams, timer.TimerCalendar]:
+    """Build the three tables; each row says how it differs from `TIMED`."""
+    column = {name: np.array([(TIMED | row)[name] for row in rows], dtype=type(value)) for name, value in TIMED.items()}
+    return (
+        timer.TimerState(**{name: column[name] for name in timer.TimerState.__slots__}),
+        timer.TimerParams(**{name: column[name] for name in timer.TimerParams.__slots__}),
+        timer.TimerCalendar(**{name: column[name] for name in timer.TimerCalendar.__slots__}),
+    )
+
+
+def run_timer(*rows: Row, now: float = NOW_S) -> Plan:
+    """Decide for beds that are watered by the clock."""
+    return timer.evaluate(*timer_inputs(*rows), now)
 
 
 def water(*rows: Row, now: float = NOW_S) -> Plan:

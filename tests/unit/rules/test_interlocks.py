@@ -29,7 +29,7 @@ def passed(
     plan = Plan(
         act=np.array([act]),
         **{name: np.array([value]) for name, value in (ASKED | (asked or {})).items()},
-        reasons=np.array([Reason.DRY], dtype=np.uint32),
+        reasons=np.array([Reason.DRY], dtype=np.int64),
         latched=np.array([True]),
         withheld=np.array([withheld]),
     )
@@ -134,7 +134,7 @@ def test_apply_to_a_row_that_does_not_act_keeps_its_reasons_and_clears_amounts()
 
 def test_apply_to_a_plan_returns_columns_of_its_own() -> None:
     none = np.zeros(1)
-    flags, bits = np.array([False]), np.zeros(1, dtype=np.uint32)
+    flags, bits = np.array([False]), np.zeros(1, dtype=np.int64)
     given_plan = Plan(flags, none, none, none, none, bits, flags, flags)
     plan = apply(
         given_plan,

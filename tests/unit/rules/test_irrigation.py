@@ -163,4 +163,4 @@ def test_evaluate_of_anything_acts_only_on_finite_amounts_with_a_reason(rows: li
 def test_evaluate_of_no_zones_returns_an_empty_plan() -> None:
     plan = water()
     assert plan.act.shape == (0,)
-    assert plan.reasons.dtype == np.uint32
+    assert plan.reasons.dtype == np.int64

@@ -9,7 +9,7 @@ import pytest
 import rules
 from rules import Reason, names
 from rules.reasons import gather
-from tests.unit.rules.tables import FEEDING_CASES, IRRIGATION_CASES
+from tests.unit.rules.tables import FEEDING_CASES, IRRIGATION_CASES, TIMER_CASES
 
 KEPT = [
     "dry",
@@ -39,6 +39,11 @@ KEPT = [
     "invalid-parameter",
     "invalid-state",
     "interlock",
+    "run-due",
+    "no-run-due",
+    "run-missed",
+    "carried",
+    "season-out",
 ]
 
 
@@ -47,7 +52,9 @@ def test_reason_bits_are_what_kept_decisions_say() -> None:
 
 
 def test_reasons_each_have_a_worked_case() -> None:
-    shown = {name for case in (*IRRIGATION_CASES.values(), *FEEDING_CASES.values()) for name in case.reasons}
+    shown = {
+        name for case in (*IRRIGATION_CASES.values(), *FEEDING_CASES.values(), *TIMER_CASES.values()) for name in case.reasons
+    }
     assert shown | {"interlock"} == {name for reason in Reason for name in names(reason)}
 
 
@@ -56,8 +63,8 @@ def test_reasons_each_have_a_worked_case() -> None:
     [
         (0, ()),
         (Reason.OUTSIDE_HOURS | Reason.DRY, ("dry", "outside-hours")),
-        (np.uint32(Reason.BUSY), ("busy",)),
-        (1 << 31 | 1, ("dry", "bit-31")),
+        (np.int64(Reason.BUSY), ("busy",)),
+        (1 << 62 | 1, ("dry", "bit-62")),
     ],
 )
 def test_names_of_a_word_are_in_order_of_bits(flags: int | np.integer, expected: tuple[str, ...]) -> None:
@@ -66,7 +73,7 @@ def test_names_of_a_word_are_in_order_of_bits(flags: int | np.integer, expected:
 
 def test_gather_of_masks_joins_their_bits() -> None:
     word = gather(3, (Reason.DRY, np.array([True, True, False])), (Reason.BUSY, np.array([False, True, False])))
-    assert word.dtype == np.uint32
+    assert word.dtype == np.int64
     assert word.tolist() == [Reason.DRY, Reason.DRY | Reason.BUSY, 0]
 
 

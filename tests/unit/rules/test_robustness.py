@@ -31,7 +31,7 @@ DTYPES = {
     "litres": np.float64,
     "grams": np.float64,
     "max_seconds": np.float64,
-    "reasons": np.uint32,
+    "reasons": np.int64,
     "latched": np.bool_,
     "withheld": np.bool_,
 }

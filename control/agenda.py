@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agenda: which planned moments of the zones' calendars have come.
+
+Invariant: it only remembers what calendars say, so a new one, after a restart, gives the same answers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from control.definitions import FeedingDefinition, TimerDefinition
+from control.plots import Plot
+from control.starts import Almanac, Whereabouts
+
+__all__ = ["Agenda", "Due", "grace_s"]
+
+AHEAD_MS: Final = 36 * 3_600_000  # looked up at a time [ms]
+BACK_DAYS: Final = 400  # how far back the latest moment is looked for [d]
+DAY_MS: Final = 86_400_000
+SOON_S: Final = 120  # what may not be late at all is still given at the first or second tick [s]
+UNTIL_NEXT_S: Final = BACK_DAYS * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A planned moment that has come; what is planned for it, None where it is planned otherwise. [g], [L], [s]"""
+
+    planned_ms: int
+    grams: float | None = None
+    litres: float | None = None
+    seconds: float | None = None
+
+
+def grace_s(definition: TimerDefinition | FeedingDefinition) -> int:
+    """Return how late what is planned may still be given. [s]"""
+    if isinstance(definition, FeedingDefinition) or definition.missed == "late":
+        return definition.late_s
+    return UNTIL_NEXT_S if definition.missed == "once" else SOON_S
+
+
+@dataclass(slots=True)
+class _Page:
+    """The moments of one schedule in (after, upto], in order."""
+
+    version: int
+    where: Whereabouts
+    after_ms: int
+    upto_ms: int
+    moments: list[Due]
+    times: list[int]
+
+
+class Agenda:
+    """Looks planned moments up; keeps one page a schedule."""
+
+    def __init__(self) -> None:
+        self._almanac = Almanac()
+        self._pages: dict[str, _Page] = {}
+
+    def due(self, plots: Sequence[Plot], after_ms: Sequence[int], now_ms: int) -> list[list[Due]]:
+        """Return the moments in (after, now] of plots whose definitions have planned ones, oldest first.
+
+        Parameters
+        ----------
+        after_ms : sequence of int
+            For each plot. [ms since the Unix epoch, UTC]
+        """
+        pages: dict[str, _Page] = {}
+        found = []
+        for plot, after in zip(plots, after_ms, strict=True):
+            page = self._pages.get(plot.schedule_id)
+            if (
+                page is None
+                or (page.version, page.where) != (plot.version, plot.where)
+                or not (page.after_ms <= after and now_ms <= page.upto_ms)
+            ):
+                page = self._page(plot, min(after, now_ms - DAY_MS), now_ms + AHEAD_MS)
+            pages[plot.schedule_id] = page
+            found.append(page.moments[bisect_right(page.times, after) : bisect_right(page.times, now_ms)])
+        self._pages = pages
+        return found
+
+    def latest(self, plot: Plot, now_ms: int) -> Due | None:
+        """Return the latest moment up to now, however long ago within 400 days."""
+        for days in (1, 8, 40, BACK_DAYS):
+            moments = self._page(plot, now_ms - days * DAY_MS, now_ms).moments
+            if moments:
+                return moments[-1]
+        return None
+
+    def _page(self, plot: Plot, after_ms: int, upto_ms: int) -> _Page:
+        definition = plot.definition
+        moments: dict[int, Due] = {}  # two at one moment are one act
+        if isinstance(definition, FeedingDefinition):
+            for moment in self._almanac.moments(definition.meals, plot.where, after_ms, upto_ms):
+                moments.setdefault(moment.at_ms, Due(moment.at_ms, grams=definition.meals[moment.index].grams))
+        elif isinstance(definition, TimerDefinition):
+            for moment in self._almanac.moments(definition.starts, plot.where, after_ms, upto_ms):
+                run = definition.starts[moment.index]
+                moments.setdefault(moment.at_ms, Due(moment.at_ms, litres=run.litres, seconds=run.seconds))
+        return _Page(plot.version, plot.where, after_ms, upto_ms, list(moments.values()), list(moments))

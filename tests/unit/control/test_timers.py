@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beds watered by the clock, minute by minute: what is due, what was missed, and what is made up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from control.database import Database
+from tests.unit.control.stage import BED, POND, Pilot, at, prepare
+
+DAY_S = 86_400
+
+
+def timer(missed: str = "late", **more: Any) -> dict[str, Any]:
+    definition = {"type": "timer", "starts": [{"time": "05:30", "litres": 60.0}], "litres_day": 200.0, "missed": missed}
+    return definition | more
+
+
+async def finish(house: Pilot, litres: float) -> None:
+    """Let the device do what it was told last."""
+    command = house.commands()[-1]
+    ack = {"id": command["id"], "n": command["n"], "state": "done", "result": {"seconds": litres * 5, "litres": litres}}
+    await house.say("garden", "ack", ack)
+
+
+async def sleep_over(house: Pilot, days: float) -> None:
+    """Let time pass without a controller."""
+    await house.clock.advance(days * DAY_S)
+    house.restart(house.database)
+
+
+def ledger_of(house: Pilot) -> Counter[tuple[str, str | None]]:
+    return Counter((act.state, act.reason) for act in house.acts(BED))
+
+
+async def test_timer_waters_once_at_its_time(pilot: Database) -> None:
+    house = prepare(pilot, "05:28", (BED, timer()))
+    await house.online("garden")
+    await house.minute(2)
+    assert house.commands() == []
+    await house.minute(1)
+    [command] = house.commands()
+    assert (command["action"], command["amount"]) == ("irrigate", {"litres": 60, "seconds": 300})
+    assert command["max_seconds"] == 330
+    await finish(house, 60.0)
+    await house.minute(30)
+    [act] = house.acts(BED)
+    assert (act.planned_ms, act.state) == (at("05:30"), "done")
+    [acted] = [decision for decision in house.decisions(BED) if decision.acted]
+    assert (acted.act_id, acted.reasons) == (act.id, ("run-due",))
+
+
+async def test_timer_by_seconds_follows_the_season(pilot: Database) -> None:
+    season = [1.0] * 10 + [0.5, 1.0]
+    house = prepare(pilot, "05:30", (BED, timer(starts=[{"time": "05:30", "seconds": 200}], season=season)))
+    await house.online("garden")
+    await house.minute()
+    assert house.commands()[0]["amount"] == {"litres": 20, "seconds": 100}
+
+
+async def test_timer_follows_days_and_closed_hours(pilot: Database) -> None:
+    weekly = {"time": "05:30", "litres": 60.0, "days": {"type": "weekly", "weekdays": ["mo"]}}
+    noon = {"time": "12:00", "litres": 30.0}
+    house = prepare(pilot, "05:29", (BED, timer(starts=[weekly, noon], closed=[["11:00", "13:00"]])))
+    await house.online("garden")
+    await house.minute(60 * 24)  # the 22nd of November 2026 is a Sunday
+    assert [(act.planned_ms, act.state, act.reason) for act in house.acts(BED)][-1] == (at("12:00"), "skipped", "missed")
+    await house.minute(2)
+    assert house.commands()[-1]["amount"]["litres"] == 60
+
+
+@pytest.mark.parametrize(
+    ("missed", "late_s", "expected"),
+    [
+        ("skip", 1800, {("skipped", "missed"): 1}),
+        ("late", 1800, {("done", None): 1}),
+        ("late", 300, {("skipped", "missed"): 1}),
+        ("once", 0, {("done", None): 1}),
+        ("carry", 1800, {("skipped", "missed"): 1}),
+    ],
+)
+async def test_timer_of_a_device_that_was_away_for_ten_minutes_follows_its_policy(
+    pilot: Database, missed: str, late_s: int, expected: dict[tuple[str, str | None], int]
+) -> None:
+    house = prepare(pilot, "05:30", (BED, timer(missed, late_s=late_s)))
+    await house.minute(10)
+    await house.online("garden")
+    await house.minute()
+    if house.commands():
+        await finish(house, 60.0)
+    await house.minute(40)
+    assert ledger_of(house) == expected
+
+
+@pytest.mark.parametrize(
+    ("missed", "skipped", "litres"),
+    [("skip", 3, [60.0]), ("late", 3, [60.0]), ("once", 2, [60.0, 60.0]), ("carry", 3, [180.0])],
+)
+async def test_timer_after_an_outage_of_three_days_accounts_for_each_run(
+    pilot: Database, missed: str, skipped: int, litres: list[float]
+) -> None:
+    house = prepare(pilot, "05:00", (BED, timer(missed)))
+    await house.online("garden")
+    await house.minute()
+    await sleep_over(house, 3.0)  # now it is five o'clock, three days on
+    await house.online("garden")
+    for _ in range(60):
+        before = len(house.commands())
+        await house.minute()
+        if len(house.commands()) > before:
+            await finish(house, house.commands()[-1]["amount"]["litres"])
+    given = [command["amount"]["litres"] for command in house.commands()]
+    assert given == litres
+    assert ledger_of(house) == {("skipped", "missed"): skipped, ("done", None): len(litres)}
+    assert len({act.planned_ms for act in house.acts(BED)}) == skipped + len(litres)
+
+
+async def test_timer_carries_what_did_not_fit_on_and_no_more_than_a_day(pilot: Database) -> None:
+    house = prepare(pilot, "05:00", (BED, timer("carry", max_seconds=600)))
+    await house.online("garden")
+    await house.minute()
+    await sleep_over(house, 10.0)
+    await house.online("garden")
+    await house.minute(31)
+    assert house.commands()[-1]["amount"] == {"litres": 120, "seconds": 600}  # the longest run; 60 of 200 carried
+    await finish(house, 120.0)
+    await house.minute(60 * 24 - 31)
+    await house.online("garden")
+    await house.minute(31)
+    assert house.commands()[-1]["amount"] == {"litres": 120, "seconds": 600}  # 60 of the 140 that were left, and its own
+    assert len(house.acts(BED)) == 12
+
+
+async def test_timer_of_once_makes_up_for_nothing_from_before_it_was_written(pilot: Database) -> None:
+    house = prepare(pilot, "06:00", (BED, timer("once")))
+    await house.online("garden")
+    await house.minute(30)
+    assert house.acts(BED) == []
+
+
+async def test_meals_follow_the_days_of_a_calendar(pilot: Database) -> None:
+    meals = [
+        {"time": "07:00", "grams": 250.0, "days": {"type": "odd"}},
+        {"time": "07:00", "grams": 100.0, "days": {"type": "even"}},
+    ]
+    house = prepare(pilot, "06:59", (POND, {"type": "feeding", "meals": meals, "grams_day": 1000.0}))
+    await house.online("pond")
+    await house.minute(2)
+    assert [command["amount"]["grams"] for command in house.commands()] == [100]
