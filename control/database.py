@@ -18,19 +18,18 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from control.engines import ANSWER_S, WAIT_S, check_server, open_engine, parse_address, shown
-from control.errors import DatabaseMismatch, DatabaseUnavailable, Invalid
+from control.errors import DatabaseMismatch, DatabaseUnavailable
+from control.failures import named_failure
 
 __all__ = ["NEWEST_REVISION", "Database", "in_parts", "open_database", "write_in_thread"]
 
 NEWEST_REVISION: Final = "0004"  # of control/migrations/versions; a test holds the two together
 ASKED_AT_ONCE: Final = 500  # keys named in one query; databases bound them
 MIGRATION_S: Final = 3600.0  # longest statement of a migration: a large table takes its time, once [s]
-DETAIL_MAX: Final = 300  # characters of what the database says of a failure
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +74,14 @@ class Database:
         Invalid
             A value cannot be stored.
         """
-        with self._named_errors(), self._turn(), self._write.begin() as session:
+        with self._left_closed(), self._named_errors(), self._turn(), self._write.begin() as session:
             yield session
 
     @contextmanager
     def reader(self) -> Iterator[Session]:
         """Give a session that only reads: it sees one state throughout and waits for no writer."""
         self._check_open()
-        with self._named_errors(), self._read() as session:
+        with self._left_closed(), self._named_errors(), self._read() as session:
             try:
                 yield session
             finally:
@@ -121,12 +120,24 @@ class Database:
         log.info("control database brought to form %s", NEWEST_REVISION, extra={"action": "database_migrated"})
 
     def close(self) -> None:
-        """Close every connection, after the write that is under way; from then on nothing is read or written."""
+        """Close every connection, after the write that is under way; from then on nothing is read or written.
+
+        One that is still read from is closed by its reader, at the end.
+        """
         waited = self._writer.acquire(timeout=self._wait_s)
         self._closed = True
-        self._engine.dispose()
+        self._engine.pool.dispose()
         if waited:
             self._writer.release()
+
+    @contextmanager
+    def _left_closed(self) -> Iterator[None]:
+        """Close what a session gave back to the pool after that was emptied for good."""
+        try:
+            yield
+        finally:
+            if self._closed:
+                self._engine.pool.dispose()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -148,7 +159,7 @@ class Database:
         try:
             yield
         except SQLAlchemyError as exc:
-            named = _named(exc, shown(self._url))
+            named = named_failure(exc, shown(self._url))
             if named is None:
                 raise
             if isinstance(named, DatabaseUnavailable):
@@ -191,30 +202,6 @@ def in_parts(keys: Iterable[str]) -> Iterator[list[str]]:
     left = iter(keys)
     while part := list(islice(left, ASKED_AT_ONCE)):
         yield part
-
-
-def _named(exc: SQLAlchemyError, where: str) -> Exception | None:
-    """Return what a failure means here; None where it is a fault of ours."""
-    if isinstance(exc, NoConnection):
-        return DatabaseUnavailable("the control database is busy: all its connections are in use")
-    if not isinstance(exc, DBAPIError):
-        return None
-    # The driver's own words: the statement and its values, which the wrapper adds, are nobody's business.
-    said = " ".join(str(exc.orig).split())[:DETAIL_MAX]
-    if isinstance(exc, DataError):
-        return Invalid("value", f"it cannot be stored: {said}")
-    if isinstance(exc, OperationalError) or exc.connection_invalidated or _is_read_only(exc):
-        return DatabaseUnavailable(f"the control database {where} did not answer: {said}")
-    if isinstance(exc, DatabaseError) and "not a database" in said:
-        return DatabaseMismatch(f"the control database cannot be read: {said}")
-    if getattr(exc.orig, "sqlstate", None) == "42501":
-        return DatabaseMismatch(f"the control database {where} gives too few rights: {said}")
-    return None
-
-
-def _is_read_only(exc: DBAPIError) -> bool:
-    # A standby that has not taken over yet.
-    return getattr(exc.orig, "sqlstate", None) == "25006"
 
 
 def _revision(connection: Connection) -> str | None:

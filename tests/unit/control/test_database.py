@@ -136,6 +136,18 @@ def test_session_after_close_is_unavailable(url: str) -> None:
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("sort", ["postgresql"])
+def test_close_while_somebody_reads_leaves_no_connection_open(url: str) -> None:
+    """As a stop does, while a thread of the controller's still reads."""
+    database = Database(url)
+    with database.reader() as session:
+        connection = session.connection().connection.dbapi_connection
+        database.close()
+        assert session.execute(text("SELECT 1")).scalar_one() == 1
+    assert connection.closed
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("sort", ["postgresql"])
 def test_session_with_what_cannot_be_stored_names_the_value(database: Database) -> None:
     with pytest.raises(Invalid, match="cannot be stored"), database.session() as session:
         session.add(CityRow(name="nul\x00", title="", created_ms=NOW, version=1))
