@@ -3,6 +3,7 @@
 
 A cursor is written after the rows it speaks of: lost, it only makes the store receive the same rows once more. A mark (an
 hour of a zone whose windows are to be made) is written before them: one too many only makes the same windows once more.
+Both are on the disk when they are returned from: by the cursor the journal lets go of its bursts, for good.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ingest.store.batch import Reach
 from ingest.store.errors import StoreRefused, StoreUnavailable
 from ingest.store.holes import Hole, with_hole
 from ingest.store.touched import Turn, Zone, ZoneHour
+from ingest.volume import connect
 
 __all__ = ["CursorFile"]
 
@@ -46,9 +48,8 @@ class CursorFile:
         self._lock = Lock()
         self._path = path
         try:
-            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection = connect(path)
+            self._connection.isolation_level = None
             self._connection.executescript(_LAYOUT)
             columns = {name for _, name, *_ in self._connection.execute("PRAGMA table_info(cursor)")}
             for name in {"records", "received_ms"} - columns:  # a file of before they were kept

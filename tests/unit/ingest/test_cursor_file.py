@@ -13,6 +13,14 @@ from ingest.store.errors import StoreUnavailable
 from ingest.store.touched import ZoneHour
 
 
+def test_cursor_file_forces_each_cursor_and_mark_to_the_disk(tmp_path: Path) -> None:
+    # After a cut of power a cursor must not lie behind what the journal let go of by it, nor a mark be gone.
+    file = CursorFile(tmp_path / "influxdb.cursor")
+    asked = [file._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    file.close()
+    assert asked == ["wal", 2], "2 is FULL"
+
+
 def test_cursor_file_that_is_full_says_which_file_it_is_and_takes_again(tmp_path: Path) -> None:
     path = tmp_path / "influxdb.cursor"
     file = CursorFile(path)
