@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from control.errors import DatabaseMismatch
 
-__all__ = ["check_server", "open_engine", "parse_address", "shown"]
+__all__ = ["check_server", "may_come", "open_engine", "parse_address", "shown"]
 
 WAIT_S: Final = 10  # for another's write, and for a connection [s]
 POOL_SIZE: Final = 8  # connections kept
@@ -101,6 +101,19 @@ def open_engine(url: URL, wait_s: float = WAIT_S, answer_s: float = ANSWER_S) ->
     return engine
 
 
+def may_come(url: URL) -> bool:
+    """Return whether a server that did not let us in may do so soon: it is not there, or it starts, stops or recovers.
+
+    One that said no, to a password or for want of the database, has answered. A file is there or not.
+    """
+    if url.get_backend_name() == "sqlite":
+        return False
+    from control.patience import is_coming
+
+    _, parameters = url.get_dialect()().create_connect_args(url)
+    return is_coming({**_connect_arguments(url), **parameters})
+
+
 def check_server(connection: Connection) -> None:
     """Pass if the server keeps what it is given as Tirta means it; on SQLite there is nothing to ask.
 
@@ -151,9 +164,13 @@ def _prepare_postgresql(engine: Engine, wait_ms: int, answer_s: float) -> None:
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
-        connection.autocommit = True
-        connection.execute(f"SET lock_timeout = {wait_ms}; SET statement_timeout = {round(answer_s * 1000)}; {_SETTINGS}")
-        connection.autocommit = False
+        try:
+            connection.autocommit = True
+            connection.execute(f"SET lock_timeout = {wait_ms}; SET statement_timeout = {round(answer_s * 1000)}; {_SETTINGS}")
+            connection.autocommit = False
+        except BaseException:
+            connection.close()  # no pool knows it yet
+            raise
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:

@@ -12,7 +12,8 @@ ControlError
 │   └── TooManyTries
 ├── DatabaseUnavailable      retry
 ├── SignOnUnavailable        retry
-└── DatabaseMismatch         fix the deployment
+├── DatabaseMismatch         fix the deployment
+└── DatabaseInUse            fix the deployment
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from datetime import UTC, datetime
 __all__ = [
     "Conflict",
     "ControlError",
+    "DatabaseInUse",
     "DatabaseMismatch",
     "DatabaseUnavailable",
     "Invalid",
@@ -142,3 +144,7 @@ class SignOnUnavailable(ControlError):
 
 class DatabaseMismatch(ControlError):
     """The control database was written by a newer Tirta, or is none; use that version, or restore a backup."""
+
+
+class DatabaseInUse(ControlError):
+    """Another Tirta runs on this control database; stop it, or give this one a database of its own."""

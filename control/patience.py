@@ -9,15 +9,22 @@ PostgreSQL is used, and there alone.
 from __future__ import annotations
 
 import time
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 import psycopg
+from psycopg import pq
 from psycopg.abc import PQGen
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
-__all__ = ["PatientConnection"]
+__all__ = ["PatientConnection", "is_coming"]
 
 Answer = TypeVar("Answer")
+
+# Whoever only looks says no password, least of all unencrypted.
+_ONLY_LOOK: Final = {"sslmode": "disable", "gssencmode": "disable", "require_auth": "none"}
+_UNSAID: Final = ("password", "passfile", "ssl", "gssencmode", "channel_binding", "require_auth")
 
 
 class PatientConnection(psycopg.Connection[TupleRow]):
@@ -50,3 +57,10 @@ class PatientConnection(psycopg.Connection[TupleRow]):
         connection = cls.connect(*arguments, **parameters)
         connection.answer_s = answer_s
         return connection
+
+
+def is_coming(parameters: Mapping[str, Any]) -> bool:
+    """Return whether a server is not there yet: nobody answers, or it starts, stops or recovers; nothing is proved to it."""
+    known = {name: value for name, value in parameters.items() if not name.startswith(_UNSAID)}
+    answer = pq.PGconn.ping(make_conninfo(**known, **_ONLY_LOOK).encode())
+    return answer in (pq.Ping.REJECT, pq.Ping.NO_RESPONSE)

@@ -70,7 +70,8 @@ def up(
 ) -> None:
     """Start Tirta: broker, ingest, rules, HTTP. Ctrl-C or SIGTERM stops it cleanly.
 
-    The first start prints the first operator's token, once.
+    The first start prints the first operator's token, once. A control database on a server that does not answer yet is
+    waited for, up to 60 s.
     """
     import uvloop
 

@@ -2,7 +2,7 @@
 """The data folder: what lies where, whose it is, and that one process owns it.
 
 clock.json          origin of a clock that is not the wall's
-control.db          control database (SQLite)
+control.db          control database (SQLite); control.db.lock beside it is held by the service
 journal.sqlite      measurements on their way
 progress.sqlite     how far they are decided about
 quarantine.sqlite   what did not fit

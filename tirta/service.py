@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,9 @@ from zoneinfo import ZoneInfo
 
 from api.app import create_app
 from control import registry, tokens
-from control.errors import DatabaseUnavailable, NotFound
+from control.claim import Claim, open_claim
+from control.errors import DatabaseMismatch, DatabaseUnavailable, NotFound
+from control.waiting import take_when_there
 from gateway.clock import Clock
 from gateway.link import Link
 from gateway.processes import write_private
@@ -40,6 +42,7 @@ __all__ = ["Announcer", "Ready", "run_service"]
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0  # between attempts at a control database that does not take [s]
+_CLAIM_S = 1.0  # between looks at the claim on the control database [s]
 _READY_TOKEN = "ready-file"  # noqa: S105 - the token's name
 
 
@@ -94,6 +97,8 @@ async def run_service(settings: Settings, options: UpOptions, announcer: Announc
     ------
     FolderInUse, NotPossible, CertificateUnfit
         It cannot start here; and what `assemble` raises.
+    DatabaseInUse
+        Another service has the control database, or took it while it was away.
     """
     raise_file_limit()
     stop = asyncio.Event()
@@ -104,6 +109,11 @@ async def run_service(settings: Settings, options: UpOptions, announcer: Announc
         raise NotPossible(f"the ready file cannot be written into {ready_file.parent}; name another with --ready-file")
     folder = DataFolder(settings.data)
     with folder.locked(), ExitStack() as stack:
+        address = settings.database_address(folder.file("control.db"))
+        claim = open_claim(address)
+        stack.callback(claim.release)
+        if not await take_when_there(claim, address, stop):
+            return
         note_listeners(settings, folder)
         certificates = open_certificates(settings, folder)
         plain = stack.enter_context(closing(listen(*split_host_port(settings.http))))
@@ -115,7 +125,35 @@ async def run_service(settings: Settings, options: UpOptions, announcer: Announc
             doors = [Door(app, plain, proxies=proxies)]
             if secure is not None and certificates is not None:
                 doors.append(Door(app, secure, proxies=proxies, tls=certificates.context, name=certificates.used.names[0]))
-            await _serve(house, doors, folder, announcer, ready_file, stop)
+            files = [folder.file("ready.json")] + ([ready_file] if ready_file else [])
+            await _serve_while_ours(claim, stop, _serve(house, doors, folder, announcer, files, stop))
+
+
+async def _serve_while_ours(claim: Claim, stop: asyncio.Event, serving: Coroutine[None, None, None]) -> None:
+    """Serve to the end; where another service took the control database, stop in order, then say so.
+
+    It ends rather than waits: one that only waits looks alive to whatever would start it again, and nobody would see that
+    two were set to work on one database.
+    """
+    keeping = asyncio.create_task(_keep(claim, stop), name="claim")
+    try:
+        await serving
+    finally:
+        stop.set()
+        await asyncio.wait([keeping])
+    keeping.result()
+
+
+async def _keep(claim: Claim, stop: asyncio.Event) -> None:
+    """Look after the claim until told to stop, or until another has it; while the database is away, ask again and again."""
+    try:
+        while not stop.is_set():
+            with suppress(DatabaseUnavailable, DatabaseMismatch):  # told by whoever needs the database
+                await asyncio.to_thread(claim.keep)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _CLAIM_S)
+    finally:
+        stop.set()
 
 
 async def _serve(
@@ -123,11 +161,10 @@ async def _serve(
     doors: Sequence[Door],
     folder: DataFolder,
     announcer: Announcer,
-    ready_file: Path | None,
+    files: Sequence[Path],
     stop: asyncio.Event,
 ) -> None:
-    """Answer over HTTP, say that all is ready, and stay until told to stop."""
-    files = [folder.file("ready.json")] + ([ready_file] if ready_file else [])
+    """Answer over HTTP, say that all is ready, into `files` too, and stay until told to stop."""
     async with asyncio.TaskGroup() as group:
         endless = [
             group.create_task(house.controller.run(), name="controller"),

@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from control.claim import KEY
 from tests.servers.bench import BenchDevice, add_device
+from tests.servers.mosquitto import free_port
 from tests.servers.postgres import Postgres
-from tests.servers.tirta import Tirta, eventually, run_tirta, series
+from tests.servers.tirta import STOP_S, Tirta, eventually, run_tirta, series
 
 pytestmark = pytest.mark.postgresql
 
@@ -102,6 +104,63 @@ def test_control_database_killed_and_back_loses_nothing_and_tirta_goes_on_by_its
         verdict = tirta.run("audit", "verify")
         assert verdict.returncode == 0, verdict.stdout + verdict.stderr
         assert server.password not in tirta.err + tirta.out
+
+
+def test_up_on_the_control_database_of_another_is_refused_and_leaves_it_alone(tmp_path: Path, server: Postgres) -> None:
+    environment = {"TIRTA_DATABASE": server.make_database()}
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with Tirta(tmp_path / "first", environment=environment) as first:
+        second = Tirta(tmp_path / "second", environment=environment)
+        assert second.spawn().wait(STOP_S) == 1
+        [line] = second.err.strip().splitlines()
+        assert "another Tirta (from 127.0.0.1, since " in line
+        assert server.password not in line
+        for tirta in (first, second):  # commands write beside the service, from wherever
+            made = tirta.run("token", "create", tirta.folder.name)
+            assert made.returncode == 0, made.stderr
+        with first.client() as client:
+            assert list(client.sites.list()) == []
+
+        assert first.process is not None
+        with server.admin("test_1") as other, server.admin("test_1") as admin:
+            taking = threading.Thread(target=other.execute, args=(f"SELECT pg_advisory_lock({KEY['kind']}, {KEY['number']})",))
+            taking.start()
+            waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            eventually(lambda: admin.execute(waits).fetchone() == (1,), "another stands in line")
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tirta, the service'"
+            )
+            taking.join()
+            assert first.process.wait(STOP_S) == 1
+        assert "another Tirta" in first.err.strip().splitlines()[-1]
+        assert not first.ready_file.exists()
+
+
+def test_up_before_its_control_database_waits_for_it(tmp_path: Path, server: Postgres) -> None:
+    url = server.make_database()
+    server.stop()
+    tirta = Tirta(tmp_path, environment={"TIRTA_DATABASE": url})
+    tirta.process = tirta.spawn()
+    try:
+        eventually(lambda: "waiting up to 60 s" in tirta.err, "it says that it waits")
+        server.start()
+        eventually(tirta.ready_file.exists, "it is ready")
+        assert tirta.stop() == 0
+        assert tirta.err.count("waiting up to") == 1
+    finally:
+        tirta.clean_up()
+
+
+def test_up_told_to_stop_while_it_waits_for_its_control_database_ends_cleanly(tmp_path: Path) -> None:
+    tirta = Tirta(tmp_path, environment={"TIRTA_DATABASE": f"postgresql://tirta:geheim@127.0.0.1:{free_port()}/tirta"})
+    tirta.process = tirta.spawn()
+    try:
+        eventually(lambda: "waiting up to 60 s" in tirta.err, "it says that it waits")
+        assert tirta.stop() == 0
+        assert "geheim" not in tirta.err
+    finally:
+        tirta.clean_up()
 
 
 def test_up_with_a_control_database_that_lets_it_not_in_says_so_in_one_line(tmp_path: Path, server: Postgres) -> None:
