@@ -70,6 +70,7 @@ class AlarmFilter(Page):
 @router.get("")
 def list_alarms(services: Needs, caller: Caller, request: Annotated[AlarmFilter, Query()]) -> Listing[AlarmAnswer]:
     """List alarms, the newest first; those of the installation itself are shown to who sees every site."""
+    held = services.held_alarms()
     with services.database.reader() as session:
         found, after = alarms.list_alarms(
             session,
@@ -82,6 +83,7 @@ def list_alarms(services: Needs, caller: Caller, request: Annotated[AlarmFilter,
             sort=request.sort,
             limit=request.limit,
             after=request.after,
+            held=held,
         )
     return Listing(items=[_answer(alarm) for alarm in found], next=after)
 
@@ -89,8 +91,9 @@ def list_alarms(services: Needs, caller: Caller, request: Annotated[AlarmFilter,
 @router.get("/{record}", responses=refusals(404))
 def show_alarm(record: RecordId, services: Needs, caller: Caller, response: Response) -> AlarmAnswer:
     """Show one alarm; `ETag` is its version."""
+    held = services.held_alarms()
     with services.database.reader() as session:
-        alarm = alarms.get_alarm(session, record, seen_by=caller)
+        alarm = alarms.get_alarm(session, record, seen_by=caller, held=held)
     tagged(alarm.version, response)
     return _answer(alarm)
 
@@ -100,9 +103,9 @@ def see_alarm(
     record: RecordId, services: Needs, caller: Caller, trail: CallersTrail, version: IfMatch, response: Response
 ) -> AlarmAnswer:
     """Say that one has seen an alarm and takes care of it; the first who did is named."""
-    now_ms = services.clock.now_ms()
+    now_ms, held = services.clock.now_ms(), services.held_alarms()
     with services.database.session() as session:
-        alarm, new = alarms.mark_seen(session, record, now_ms=now_ms, trail=trail, version=version, seen_by=caller)
+        alarm, new = alarms.mark_seen(session, record, now_ms=now_ms, trail=trail, version=version, seen_by=caller, held=held)
     if new:
         services.feed.publish("alarm", alarm_event(alarm, "seen"))
     tagged(alarm.version, response)

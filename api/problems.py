@@ -169,6 +169,8 @@ async def _control_error(request: Request, exc: Exception) -> Response:
         return problem_response(422, f"{exc.field}: {exc.detail}", fields=((exc.field, exc.detail),))
     if isinstance(exc, control_errors.SignOnUnavailable):
         return _unavailable(request, exc, "The single sign-on cannot answer now; try again shortly, or use a password.")
+    if isinstance(exc, control_errors.NotWritten):
+        return _unavailable(request, exc, str(exc))
     if isinstance(exc, control_errors.DatabaseUnavailable):
         return _unavailable(request, exc, "The control database cannot answer now; try again shortly.")
     raise exc

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from api.errors import Unavailable
 from api.limits import RateLimits
+from control.alarms import Alarm
 from control.audit import Trail
 from control.controller import Controller
 from control.database import Database
@@ -126,6 +127,8 @@ class Services:
         `JournalError` where the journal does not take it.
     health : callable
         Returns how each part is; quick, called in a thread for each question after health.
+    held_alarms : callable
+        Returns the alarms that wait for the control database; asked before a session begins that reads the others.
     metrics : CollectorRegistry
         What `/metrics` shows.
     version : str
@@ -152,6 +155,7 @@ class Services:
     clock: Clock
     catalogue: Catalogue
     health: Callable[[], tuple[HealthCheck, ...]]
+    held_alarms: Callable[[], Sequence[Alarm]]
     metrics: CollectorRegistry
     version: str
     stopping: Callable[[], bool]

@@ -3,13 +3,14 @@
 
 Invariants: an alarm is raised and cleared by its cause alone, never by a person; of each code and subject at most one is open.
 What a person does with it, having seen it, is the only thing that people change. What is cleared is kept for 90 days, the
-newest 20,000 of it.
+newest 20,000 of it. What the database could not take yet is `held` by the keeper of alarms: whoever lists or shows alarms hands
+it in, and it counts before what the database has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import delete, select
@@ -20,7 +21,7 @@ from control.alarms_models import AlarmRow
 from control.audit import Trail, record
 from control.checks import storable
 from control.database import in_parts
-from control.errors import NotAllowed, NotFound, Stale
+from control.errors import NotAllowed, NotFound, NotWritten, Stale
 from control.ids import is_id
 from control.paging import Order, cut
 from control.sight import alarms_seen, place_of_agency, place_of_site
@@ -36,6 +37,7 @@ ORDER: Final = Order(
     AlarmRow.id,
     {"since": AlarmRow.since_ms, "code": AlarmRow.code, "subject": AlarmRow.subject},
     "-since",
+    bytewise=True,
 )
 
 
@@ -114,6 +116,7 @@ def list_alarms(
     sort: str | None = None,
     limit: int = 100,
     after: str | None = None,
+    held: Sequence[Alarm] = (),
 ) -> tuple[list[Alarm], str | None]:
     """Return alarms, and the cursor of the next page if there is one.
 
@@ -123,6 +126,8 @@ def list_alarms(
         Only those that are open (True) or cleared; that somebody has seen, or nobody.
     seen_by : Principal or None
         Only what this one may see; None is Tirta itself and sees all.
+    held : sequence of Alarm
+        What waits for the database, taken before the session began; belongs to the list as it stands there.
     """
     query = select(AlarmRow)
     for column, value in ((AlarmRow.code, code), (AlarmRow.subject, subject), (AlarmRow.severity, severity)):
@@ -134,17 +139,27 @@ def list_alarms(
         query = query.where(AlarmRow.seen_ms.is_not(None) if seen else AlarmRow.seen_ms.is_(None))
     if seen_by is not None:
         query = query.where(alarms_seen(seen_by))
-    return cut(session, query, ORDER, _alarm, sort=sort, limit=limit, after=after)
+    beside: list[AlarmRow] = []
+    if held:
+        known, now = _joined(session, held)
+        query = query.where(AlarmRow.id.not_in(known))
+        wanted = {"code": code, "subject": subject, "severity": severity}
+        chosen = [alarm for alarm in now if _matches(alarm, wanted, is_open, seen)]
+        beside = [_row(alarm) for alarm in _visible(session, chosen, seen_by)]
+    return cut(session, query, ORDER, _alarm, sort=sort, limit=limit, after=after, beside=beside)
 
 
-def get_alarm(session: Session, alarm_id: str, *, seen_by: Principal | None = None) -> Alarm:
-    """Return one alarm.
+def get_alarm(session: Session, alarm_id: str, *, seen_by: Principal | None = None, held: Sequence[Alarm] = ()) -> Alarm:
+    """Return one alarm; `held` as for `list_alarms`.
 
     Raises
     ------
     NotFound
         There is no such alarm, or it may not be seen.
     """
+    _, waiting = _joined(session, [alarm for alarm in held if alarm.id == alarm_id])
+    if waiting and _visible(session, waiting, seen_by):
+        return waiting[0]
     return _alarm(_find(session, alarm_id, seen_by))
 
 
@@ -156,6 +171,7 @@ def mark_seen(
     trail: Trail,
     version: int | None = None,
     seen_by: Principal | None = None,
+    held: Sequence[Alarm] = (),
 ) -> tuple[Alarm, bool]:
     """Note that somebody has seen an alarm and takes care of it; return it, and whether that is new.
 
@@ -167,8 +183,18 @@ def mark_seen(
         It is not there or may not be seen; it may be seen, and no more.
     Stale
         Somebody has seen it since the version that the change is made from.
+    NotWritten
+        It is `held`, and the database does not have it yet.
     """
-    row = _find(session, alarm_id, seen_by, lock=True)
+    try:
+        row = _find(session, alarm_id, seen_by, lock=True)
+    except NotFound as exc:
+        waiting = _visible(session, [alarm for alarm in held if alarm.id == alarm_id], seen_by)
+        if not waiting:
+            raise
+        if not _visible(session, waiting, seen_by, Permission.ATTEND):
+            raise NotAllowed(Permission.ATTEND) from exc
+        raise NotWritten from exc
     place = _place(session, row)
     if seen_by is not None and not seen_by.allows(Permission.ATTEND, place):
         raise NotAllowed(Permission.ATTEND)
@@ -199,7 +225,43 @@ def _find(session: Session, alarm_id: str, seen_by: Principal | None, *, lock: b
     return row
 
 
-def _place(session: Session, row: AlarmRow) -> Place:
+def _joined(session: Session, held: Sequence[Alarm]) -> tuple[list[str], list[Alarm]]:
+    """Return which of the held alarms the database knows, and all of them with who has seen them."""
+    seen: dict[str, tuple[int | None, str | None]] = {}
+    columns = select(AlarmRow.id, AlarmRow.seen_ms, AlarmRow.seen_by)
+    for part in in_parts(alarm.id for alarm in held):
+        for key, seen_ms, by in session.execute(columns.where(AlarmRow.id.in_(part))):
+            seen[key] = (seen_ms, by)
+    now = [alarm if (of := seen.get(alarm.id)) is None else replace(alarm, seen_ms=of[0], seen_by=of[1]) for alarm in held]
+    return list(seen), now
+
+
+def _matches(alarm: Alarm, wanted: Mapping[str, str | None], is_open: bool | None, seen: bool | None) -> bool:
+    return (
+        all(value is None or getattr(alarm, name) == value for name, value in wanted.items())
+        and is_open in (None, alarm.cleared_ms is None)
+        and seen in (None, alarm.seen_ms is not None)
+    )
+
+
+def _visible(
+    session: Session, alarms: Iterable[Alarm], principal: Principal | None, permission: Permission = Permission.SEE
+) -> list[Alarm]:
+    """Return those of some alarms for whose place the principal has a permission."""
+    if principal is None or principal.everywhere(permission):
+        return list(alarms)
+    allowed: dict[tuple[str | None, str | None], bool] = {}
+    found = []
+    for alarm in alarms:
+        where = (alarm.site, alarm.agency)
+        if where not in allowed:
+            allowed[where] = principal.allows(permission, _place(session, alarm))
+        if allowed[where]:
+            found.append(alarm)
+    return found
+
+
+def _place(session: Session, row: AlarmRow | Alarm) -> Place:
     if row.site is not None:
         return place_of_site(session, row.site) or Place()
     return Place() if row.agency is None else place_of_agency(row.agency)

@@ -94,6 +94,14 @@ class AlarmKeeper:
         return {code: found[code] for code in CODES}
 
     @property
+    def held(self) -> tuple[Alarm, ...]:
+        """Alarms, new or changed, that wait for the database, as they stand now; none until it has said what it has.
+
+        Before that an alarm may turn out to be one that the database knows, and its id another.
+        """
+        return tuple(self._unwritten.values()) if self._loaded else ()
+
+    @property
     def unwritten(self) -> int:
         """How many changed alarms wait for the database."""
         return len(self._unwritten)
@@ -133,7 +141,7 @@ class AlarmKeeper:
         if self._loaded:
             return
         try:
-            known = await write_in_thread(self._database, open_alarms)
+            known = await asyncio.to_thread(self._read)
         except DatabaseUnavailable as exc:
             logger.debug("open alarms are not known yet: %s", exc, extra={"action": "alarms_unknown"})
             return
@@ -143,6 +151,10 @@ class AlarmKeeper:
                 self._unwritten.pop(own.id, None)
             self._open[key] = alarm
         self._loaded = True
+
+    def _read(self) -> list[Alarm]:
+        with self._database.reader() as session:  # what is full can be read all the same
+            return open_alarms(session)
 
     def _meet(self, key: Key, cause: Cause, now_s: float, now_ms: int) -> None:
         self._gone_s.pop(key, None)

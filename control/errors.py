@@ -11,6 +11,7 @@ ControlError
 │   ├── WrongCredentials
 │   └── TooManyTries
 ├── DatabaseUnavailable      retry
+│   └── NotWritten
 ├── SignOnUnavailable        retry
 ├── DatabaseMismatch         fix the deployment
 └── DatabaseInUse            fix the deployment
@@ -30,6 +31,7 @@ __all__ = [
     "InvalidRequest",
     "NotAllowed",
     "NotFound",
+    "NotWritten",
     "SignOnUnavailable",
     "Stale",
     "TooManyTries",
@@ -136,6 +138,10 @@ class TooManyTries(InvalidRequest):
 
 class DatabaseUnavailable(ControlError):
     """The control database did not answer; try again when its disk and its lock are free."""
+
+
+class NotWritten(DatabaseUnavailable):
+    """The control database has not taken this alarm yet, and so nothing about it; try again when its disk has room."""
 
 
 class SignOnUnavailable(ControlError):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Select, tuple_
+from sqlalchemy import ColumnElement, Select, String, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from control.checks import check_limit, is_number, storable
@@ -44,6 +45,8 @@ class Order:
         Tells whether a text has the form of a key; another one is no cursor.
     number : bool
         Whether the key is a number.
+    bytewise : bool
+        Whether texts are sorted by their bytes, and not as the database's own language has it: as Python sorts what is beside.
     """
 
     key: InstrumentedAttribute[Any]
@@ -51,28 +54,49 @@ class Order:
     standard: str
     is_key: Callable[[str], bool] = storable
     number: bool = False
+    bytewise: bool = False
 
-    def apply(self, query: AnySelect, sort: str | None, limit: int, after: str | None) -> AnySelect:
+    def apply(self, query: AnySelect, sort: str | None, limit: int, after: str | None, dialect: str = "sqlite") -> AnySelect:
         """Return the query in that order, one row more than `limit` from behind `after`."""
         column, down = self._read(sort)
         single = column is self.key
-        columns = (column,) if single else (column, self.key)
+        columns = [self._compared(each, dialect) for each in ((column,) if single else (column, self.key))]
         query = query.order_by(*(each.desc() if down else each.asc() for each in columns)).limit(check_limit(limit) + 1)
         if after is None:
             return query
-        if single:
-            last = self._key(after)
-            return query.where(column < last if down else column > last)
-        bound = tuple_(*columns)
-        value, key = _opened(after)
-        values = (value, self._key(key))
-        return query.where(bound < values if down else bound > values)
+        place = self._place(after, column)
+        bound = columns[0] if single else tuple_(*columns)
+        return query.where(bound < place if down else bound > place)
+
+    def merged(self, rows: Iterable[Any], beside: Iterable[Any], sort: str | None, after: str | None) -> list[Any]:
+        """Return rows that were found from behind `after`, and those of others beside them that belong there, in order."""
+        column, down = self._read(sort)
+        single = column is self.key
+        place = attrgetter(self.key.key) if single else attrgetter(column.key, self.key.key)
+        if after is not None:
+            last = self._place(after, column)
+            beside = [each for each in beside if (place(each) < last if down else place(each) > last)]
+        return sorted([*rows, *beside], key=place, reverse=down)
 
     def cursor(self, row: Any, sort: str | None) -> str:
         """Return the cursor of the page that follows this row."""
         column, _ = self._read(sort)
         key = getattr(row, self.key.key)
         return str(key) if column is self.key else _closed(getattr(row, column.key), str(key))
+
+    def _compared(self, column: InstrumentedAttribute[Any], dialect: str) -> ColumnElement[Any]:
+        # SQLite compares bytes where nothing else is asked for.
+        if self.bytewise and dialect == "postgresql" and isinstance(column.type, String):
+            return column.collate("C")
+        return column.expression
+
+    def _place(self, after: str, column: InstrumentedAttribute[Any]) -> Any:
+        if column is self.key:
+            return self._key(after)
+        value, key = _opened(after)
+        if isinstance(value, str) != isinstance(column.type, String):  # the cursor of another order
+            raise Invalid("after", NO_CURSOR)
+        return value, self._key(key)
 
     def _key(self, text: str) -> str | int:
         if not (is_number(text) if self.number else self.is_key(text)):
@@ -96,9 +120,18 @@ def cut(
     sort: str | None,
     limit: int,
     after: str | None,
+    beside: Sequence[Any] = (),
 ) -> tuple[list[Found], str | None]:
-    """Return one page of a query of rows, and the cursor of the next one if there is one."""
-    rows: Sequence[Any] = session.scalars(order.apply(query, sort, limit, after)).all()
+    """Return one page of a query of rows, and the cursor of the next one if there is one.
+
+    Parameters
+    ----------
+    beside : sequence
+        Rows that the database does not have, and that belong to the list; the order must be `bytewise`.
+    """
+    rows: Sequence[Any] = session.scalars(order.apply(query, sort, limit, after, session.get_bind().dialect.name)).all()
+    if beside:
+        rows = order.merged(rows, beside, sort, after)
     return [shape(row) for row in rows[:limit]], order.cursor(rows[limit - 1], sort) if len(rows) > limit else None
 
 

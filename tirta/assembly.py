@@ -181,6 +181,7 @@ async def _furnish(
         clock=ground.clock,
         catalogue=ground.catalogue,
         health=health,
+        held_alarms=lambda: keeper.held,
         metrics=make_registry(Measured(ingest, controller, ingest_link, control_link, quarantine, journal, sequences, keeper)),
         version=__version__,
         stopping=stopping,

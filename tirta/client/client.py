@@ -128,10 +128,10 @@ class Client:
         self.alarms = Alarms(calls)
 
     @classmethod
-    def from_ready_file(cls, path: Path, *, why: str = "") -> Client:
+    def from_ready_file(cls, path: Path, *, why: str = "", retry: Retry | None = None) -> Client:
         """Make a client from what `tirta up` wrote when it was ready."""
         ready = json.loads(path.read_text("utf-8"))
-        return cls(ready["http"], ready["token"], why=why)
+        return cls(ready["http"], ready["token"], why=why, retry=retry)
 
     def __enter__(self) -> Self:
         return self

@@ -24,6 +24,7 @@ from api.limits import RateConfig, RateLimits
 from api.services import CertificateRefused, Certified, RequestRefused
 from control import registry, tokens
 from control.access import Grant
+from control.alarms import Alarm
 from control.audit import Trail
 from control.controller import Controller
 from control.database import Database, open_database
@@ -120,6 +121,7 @@ class House:
     stopping: list[bool]
     published: list[tuple[str, bytes]]
     decide: Decide
+    held_alarms: list[Alarm]
     position: int = 0
 
     def client(self, rights: str | None = "operator") -> httpx2.AsyncClient:
@@ -174,6 +176,7 @@ def open_house(folder: Path, url: str | None = None) -> Iterator[House]:
     Counter("tirta_trials", "Of this test", registry=metrics).inc()
     checks: list[HealthCheck] = [HealthCheck("journal", ok=True, vital=True), HealthCheck("store", ok=True)]
     stopping = [False]
+    held_alarms: list[Alarm] = []
     provisioner = Credentials(database)
     published: list[tuple[str, bytes]] = []
 
@@ -212,6 +215,7 @@ def open_house(folder: Path, url: str | None = None) -> Iterator[House]:
         clock=clock,
         catalogue=catalogue,
         health=lambda: tuple(checks),
+        held_alarms=lambda: tuple(held_alarms),
         metrics=metrics,
         version="0.0.0",
         stopping=lambda: stopping[0],
@@ -223,7 +227,9 @@ def open_house(folder: Path, url: str | None = None) -> Iterator[House]:
         rights = {"viewer": (Grant("viewer"),), "service": (Grant("viewer"),), "operator": tokens.EVERYTHING}
         made = {name: tokens.create(session, f"a-{name}", grants, now_ms=START_MS)[0] for name, grants in rights.items()}
     try:
-        yield House(create_app(services), services, devices, provisioner, checks, made, stopping, published, decide)
+        yield House(
+            create_app(services), services, devices, provisioner, checks, made, stopping, published, decide, held_alarms
+        )
     finally:
         progress.close()
         quarantine.close()

@@ -122,6 +122,23 @@ async def test_see_alarm_that_is_not_there_is_not_found_and_a_viewer_may_only_lo
         assert (await viewer.post(f"{PATH}/{FULL.id}/seen")).status_code == 403
 
 
+async def test_alarms_that_the_database_has_not_taken_are_listed_and_shown_and_cannot_be_marked_yet(
+    house: House, raised: httpx2.AsyncClient
+) -> None:
+    disk = replace(FULL, id=new_id(START_MS + 3), code="disk-full", subject="disk:data", since_ms=START_MS + 5000)
+    house.held_alarms += [disk, replace(FULL, cleared_ms=START_MS + 9)]
+    shown = (await raised.get(f"{PATH}?open=true")).json()["items"]
+    assert [item["subject"] for item in shown] == ["disk:data", "device:taman-kota:bedeng-1", "agency:city:agency"]
+    assert (await raised.get(f"{PATH}/{disk.id}")).json() == shown[0]
+    assert (await raised.get(f"{PATH}/{FULL.id}")).json()["cleared"] is not None
+    seen = await raised.post(f"{PATH}/{disk.id}/seen")
+    assert (seen.status_code, seen.headers["retry-after"]) == (503, "5")
+    assert "has not taken this alarm yet" in seen.json()["detail"]
+    async with house.client("viewer") as viewer:
+        assert (await viewer.get(f"{PATH}?code=disk-full")).json()["items"] == shown[:1]
+        assert (await viewer.post(f"{PATH}/{disk.id}/seen")).status_code == 403
+
+
 async def test_events_of_alarms_reach_those_whose_place_it_is(house: House, raised: httpx2.AsyncClient) -> None:
     with house.services.database.session() as session:
         places.create_city(session, "bpp", "Balikpapan", trail=TRAIL)

@@ -17,7 +17,7 @@ from control.alarms import Alarm
 from control.alarms_codes import CODES, SEVERITIES, AlarmCode
 from control.audit import Trail, list_entries
 from control.database import Database
-from control.errors import Invalid, NotAllowed, NotFound, Stale
+from control.errors import Invalid, NotAllowed, NotFound, NotWritten, Stale
 from control.ids import new_id
 from control.sentences import sentences
 
@@ -104,6 +104,66 @@ def test_list_alarms_filters_sorts_and_pages(database: Database) -> None:
         alarms.list_alarms(session, sort="severity")
 
 
+def test_list_alarms_joins_what_is_held_as_it_stands_there(database: Database) -> None:
+    known, over, other = (alarm(f"store:s{k}", "store-down", NOW + k) for k in range(3))
+    kept(database, known, over, other)
+    with database.session() as session:
+        alarms.mark_seen(session, over.id, now_ms=NOW, trail=TRAIL)
+    fresh = alarm(at_ms=NOW + 9)
+    gone = alarm("broker", "broker-down", NOW + 1, cleared_ms=NOW + 2)
+    ended = replace(over, cleared_ms=NOW + 5)
+    held = (ended, fresh, gone, replace(known, details={"said": "still"}))
+    seen = replace(ended, seen_ms=NOW, seen_by="ani")
+    assert listed(database, is_open=True, held=held) == [fresh, other, held[3]]
+    assert {one.id for one in listed(database, is_open=False, held=held)} == {gone.id, ended.id}
+    assert listed(database, seen=True, held=held) == [seen]
+    assert listed(database, code="journal-stopped", held=held) == listed(database, subject="journal", held=held) == [fresh]
+    assert listed(database, severity="info", held=held) == []
+    with database.reader() as session:
+        assert alarms.get_alarm(session, over.id, held=held) == seen
+        assert alarms.get_alarm(session, fresh.id, held=held) == fresh
+        assert alarms.get_alarm(session, other.id, held=held) == other
+
+
+@pytest.mark.parametrize("sort", [None, "since", "code", "-code", "subject", "-subject"], ids=str)
+def test_list_alarms_pages_through_what_is_kept_and_what_is_held_in_one_order(database: Database, sort: str | None) -> None:
+    # A database that sorts as a language does puts "ab" before "a-c", and "Ab" beside "ab".
+    names = ["a-c", "ab", "Ab", "a", "b", "ba", "b-a", "é"]
+    made = [alarm(f"disk:{name}", f"code-{name[::-1]}", NOW + k % 3) for k, name in enumerate(names)]
+    kept(database, *made[::2])
+    found: list[Alarm] = []
+    after = None
+    while len(found) < 20:
+        with database.reader() as session:
+            page, after = alarms.list_alarms(session, sort=sort, limit=3, after=after, held=made[1::2])
+        found += page
+        if after is None:
+            break
+    order = (sort or "-since").replace("since", "since_ms")
+    name = order.removeprefix("-")
+    assert found == sorted(made, key=lambda one: (getattr(one, name), one.id), reverse=order != name)
+
+
+def test_list_alarms_after_the_cursor_of_another_order_is_refused_with_what_is_held_too(database: Database) -> None:
+    kept(database, *(alarm(f"disk:{k}", at_ms=NOW + k) for k in range(3)))
+    with database.reader() as session:
+        _, after = alarms.list_alarms(session, sort="subject", limit=1, held=[alarm()])
+    with pytest.raises(Invalid), database.reader() as session:
+        alarms.list_alarms(session, sort="since", after=after, held=[alarm()])
+
+
+def test_mark_seen_of_what_the_database_has_not_taken_says_so(pilot: Database) -> None:
+    held = [alarm()]
+    for who, error in (
+        (None, NotWritten),
+        (principal("operator", Scope("all")), NotWritten),
+        (principal("viewer", Scope("all")), NotAllowed),
+        (principal("operator", Scope("site", "pilot")), NotFound),
+    ):
+        with pilot.session() as session, pytest.raises(error):
+            _mark(session, held[0].id, seen_by=who, held=held)
+
+
 @pytest.mark.parametrize(
     ("role", "scope", "seen"),
     [
@@ -127,12 +187,15 @@ def test_alarms_are_seen_and_marked_by_those_whose_place_it_is(
         alarm("device:pilot:garden", "device-offline", site="pilot"),
         alarm("agency:bpp:dlh", "devices-offline", agency="bpp:dlh"),
     ]
-    kept(pilot, *made)
     who = principal(role, scope)
+    assert {one.subject for one in listed(pilot, seen_by=who, held=made)} == seen
+    kept(pilot, *made)
     assert {one.subject for one in listed(pilot, seen_by=who)} == seen
     for one in made:
         with pilot.session() as session:
             if one.subject not in seen:
+                with pytest.raises(NotFound):
+                    alarms.get_alarm(session, one.id, seen_by=who, held=made)
                 for ask in (alarms.get_alarm, _mark):
                     with pytest.raises(NotFound):
                         ask(session, one.id, seen_by=who)

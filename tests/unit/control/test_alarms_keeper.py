@@ -24,15 +24,23 @@ JUDGED = frozenset({"journal-stopped", "store-down"})
 
 
 class Shaky(Database):
-    """A control database that can be away."""
+    """A control database that can be away, or full: then it is read and not written."""
 
     away = False
+    full = False
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        if self.away:
+        if self.away or self.full:
             raise DatabaseUnavailable
         with super().session() as session:
+            yield session
+
+    @contextmanager
+    def reader(self) -> Iterator[Session]:
+        if self.away:
+            raise DatabaseUnavailable
+        with super().reader() as session:
             yield session
 
 
@@ -141,9 +149,9 @@ async def test_numbers_of_an_open_alarm_are_taken_over_once_a_minute(scene: Scen
     assert len(scene.told) == 1
 
 
-async def test_without_the_database_alarms_are_held_told_and_written_once_it_is_back(scene: Scene) -> None:
+async def test_with_a_full_database_alarms_are_held_told_and_written_once_it_takes_again(scene: Scene) -> None:
     await scene.after(20)
-    scene.database.away = True
+    scene.database.full = True
     await scene.after(1, STOPPED, DOWN)
     await scene.after(5, STOPPED)
     await scene.after(10)
@@ -152,10 +160,12 @@ async def test_without_the_database_alarms_are_held_told_and_written_once_it_is_
     assert scene.keeper.unwritten == 2
     assert (scene.keeper.counts["journal-stopped"], len(scene.told)) == (1, 3)
     assert scene.kept == []
-    scene.database.away = False
+    held = scene.keeper.held
+    assert [one.cleared_ms is None for one in held] == [False, True]
+    scene.database.full = False
     await scene.after(1, STOPPED)
-    assert [one.cleared_ms is None for one in scene.kept] == [True, False]
-    assert scene.keeper.unwritten == 0
+    assert scene.kept == list(reversed(held)), "under the ids that they were shown with"
+    assert (scene.keeper.unwritten, scene.keeper.held) == (0, ())
 
 
 async def test_alarms_raised_before_the_database_answered_are_joined_with_those_it_has(scene: Scene) -> None:
@@ -164,10 +174,22 @@ async def test_alarms_raised_before_the_database_answered_are_joined_with_those_
     scene.again()
     scene.database.away = True
     await scene.after(1, STOPPED, Cause("broker-down", "broker"))
+    await scene.after(5, STOPPED, Cause("broker-down", "broker"))
+    assert scene.keeper.unwritten == 2
+    assert scene.keeper.held == (), "one of them is known to the database under another id"
     scene.database.away = False
     await scene.after(6, STOPPED, Cause("broker-down", "broker"))
     assert sorted(one.code for one in scene.kept) == ["broker-down", "journal-stopped"]
     assert first in scene.kept
+
+
+async def test_what_is_open_is_known_after_a_start_with_a_full_database(scene: Scene) -> None:
+    await scene.after(20, STOPPED)
+    scene.again()
+    scene.database.full = True
+    await scene.after(1, STOPPED, Cause("part-failing", "quarantine"))
+    await scene.after(6, STOPPED, Cause("part-failing", "quarantine"))
+    assert [one.code for one in scene.keeper.held] == ["part-failing"]
 
 
 async def test_alarms_of_codes_that_are_no_more_are_cleared(scene: Scene) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,12 @@ from typer.testing import CliRunner, Result
 from control import alarms
 from control.alarms import Alarm
 from control.database import open_database
-from control.errors import NotFound
+from control.errors import NotFound, NotWritten
+from control.ids import new_id
 from tirta.cli import app
-from tirta.client import Client
+from tirta.client import Alarm as ServiceAlarm
+from tirta.client import Client, Sentence
+from tirta.client.troubles import Alarms
 from tirta.errors import NotPossible, ServiceUnavailable
 from tirta.folder import DataFolder
 
@@ -68,6 +72,24 @@ def test_alarms_says_beside_the_list_what_is_wrong_now(run: Run, tmp_path: Path,
         assert (listed.stdout, "its volume is full" in listed.stderr) == ("no alarm is open\n", True)
         monkeypatch.setattr(Client, "health", lambda client: None)
         assert run().stderr == ""
+
+
+def test_alarms_of_a_running_tirta_are_those_it_holds_too(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words, since = Sentence("penuh", "full"), datetime(2026, 11, 22, 5, tzinfo=UTC)
+    held = ServiceAlarm(
+        new_id(1), "disk-full", "disk:data", "critical", None, None, since, None, None, None, {"said": "2 %"}, words, 1
+    )
+    monkeypatch.setattr(Client, "health", lambda client: None)
+    monkeypatch.setattr(Alarms, "list", lambda alarms, **asked: iter([held] * 3 if asked["code"] is None else []))
+    monkeypatch.setattr(Alarms, "get", lambda alarms, name: held)
+    folder = DataFolder(tmp_path / "data")
+    with folder.locked():
+        folder.file("ready.json").write_text('{"http": "http://127.0.0.1:9", "token": "t"}')
+        assert run("--limit", "2").stdout.count(f"{held.id}  2026-11-22 05:00:00Z  critical  disk-full") == 2
+        assert "--limit shows more" in run("--limit", "2").stdout
+        assert json.loads(run("--json", "--limit", "1").stdout)["since_ms"] == 1_795_323_600_000
+        assert run("--code", "journal-stopped").stdout == "no alarm is open\n"
+        assert isinstance(run("seen", held.id).exception, NotWritten)
 
 
 def test_alarms_seen_marks_one_once_with_who_and_why_in_the_trail(run: Run, tmp_path: Path) -> None:
