@@ -19,6 +19,8 @@ from control import tokens
 from ingest import feed as feed_module
 from tests.unit.api.house import START_MS, House
 
+PATIENCE_S = 120.0  # for what must come, on however slow a machine [s]
+
 BED, POND = "taman-kota:bedeng-1:1", "taman-kota:kolam-1:1"
 
 
@@ -57,7 +59,7 @@ class Stream:
         return {"type": "http.disconnect"}
 
     async def next(self) -> dict[str, object]:
-        return await asyncio.wait_for(self._messages.get(), 5)
+        return await asyncio.wait_for(self._messages.get(), PATIENCE_S)
 
     async def text(self) -> str:
         """Return the next event or comment of the body; several may come as one piece."""
@@ -86,7 +88,7 @@ async def following(house: House, query: str = "") -> AsyncIterator[Stream]:
         yield stream
     finally:
         stream.leave()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE_S)
 
 
 async def test_follow_events_gives_what_is_published_in_order(house: House) -> None:

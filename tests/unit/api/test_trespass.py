@@ -196,14 +196,14 @@ async def following(house: House, name: str, last: int) -> AsyncIterator[asyncio
         yield came
     finally:
         gone.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 120)
 
 
 async def text_until(came: asyncio.Queue[str], word: str) -> str:
     """Return what has come when `word` has."""
     text = ""
     while word not in text:
-        text += await asyncio.wait_for(came.get(), 10)
+        text += await asyncio.wait_for(came.get(), 120)
     return text
 
 
