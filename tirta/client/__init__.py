@@ -6,8 +6,23 @@ from tirta.client.calls import Retry
 from tirta.client.client import Catalogue, Client, ClockReading, Health, Kind, Part, Quantity
 from tirta.client.devices import Credential, Device, Gap, Gaps, NewDevice, SessionLost
 from tirta.client.people import Entry, Grant, Invitation, NewToken, Person, Session, Token, Verdict
-from tirta.client.places import Agency, City, Point, Site
-from tirta.client.schedules import Definition, Feeding, Irrigation, Meal, Schedule
+from tirta.client.places import Agency, City, Holiday, Holidays, Point, Site
+from tirta.client.schedules import (
+    Daily,
+    Days,
+    Definition,
+    Even,
+    Feeding,
+    Interval,
+    Irrigation,
+    Meal,
+    Odd,
+    Recurrence,
+    Schedule,
+    TimedRun,
+    Timer,
+    Weekly,
+)
 from tirta.client.troubles import Alarm, Quarantined, QuarantinedDetail, Replay, Replays
 from tirta.client.zones import LatestValue, NewZone, Parameters, Row, Zone
 
@@ -23,15 +38,21 @@ __all__ = [
     "Client",
     "ClockReading",
     "Credential",
+    "Daily",
+    "Days",
     "Decision",
     "Definition",
     "Device",
     "Entry",
+    "Even",
     "Feeding",
     "Gap",
     "Gaps",
     "Grant",
     "Health",
+    "Holiday",
+    "Holidays",
+    "Interval",
     "Invitation",
     "Irrigation",
     "Kind",
@@ -40,6 +61,7 @@ __all__ = [
     "NewDevice",
     "NewToken",
     "NewZone",
+    "Odd",
     "Parameters",
     "Part",
     "Person",
@@ -47,6 +69,7 @@ __all__ = [
     "Quantity",
     "Quarantined",
     "QuarantinedDetail",
+    "Recurrence",
     "Replay",
     "Replays",
     "Retry",
@@ -57,7 +80,10 @@ __all__ = [
     "SessionLost",
     "Site",
     "Step",
+    "TimedRun",
+    "Timer",
     "Token",
     "Verdict",
+    "Weekly",
     "Zone",
 ]  # fmt: skip

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from tirta.client.calls import Calls, given
 
-__all__ = ["Agencies", "Agency", "Cities", "City", "Point", "Site", "Sites"]
+__all__ = ["Agencies", "Agency", "Cities", "City", "Holiday", "Holidays", "Point", "Site", "Sites"]
 
 
 class City(msgspec.Struct, frozen=True):
@@ -33,6 +33,19 @@ class Agency(msgspec.Struct, frozen=True):
     title: str
     version: int
     created: datetime
+
+
+class Holiday(msgspec.Struct, frozen=True):
+    """A holiday of an agency."""
+
+    day: date
+    title: str
+
+
+class Holidays(msgspec.Struct, frozen=True):
+    """Every holiday of an agency."""
+
+    holidays: list[Holiday]
 
 
 class Point(msgspec.Struct, frozen=True, tag_field="type", tag="Point"):
@@ -106,6 +119,15 @@ class Agencies:
     def change(self, agency: str, *, title: str, version: int | None = None) -> Agency:
         """Change what an agency is called."""
         return self._calls.one(Agency, "PATCH", f"/api/v1/agencies/{agency}", body={"title": title}, version=version)
+
+    def holidays(self, agency: str) -> Holidays:
+        """Return an agency's holidays, in order."""
+        return self._calls.one(Holidays, "GET", f"/api/v1/agencies/{agency}/holidays")
+
+    def set_holidays(self, agency: str, holidays: Sequence[Holiday], *, version: int | None = None) -> Holidays:
+        """Replace an agency's holidays."""
+        body = given(holidays=holidays)
+        return self._calls.one(Holidays, "PUT", f"/api/v1/agencies/{agency}/holidays", body=body, version=version)
 
     def delete(self, agency: str, *, version: int | None = None) -> None:
         """Delete an agency without sites."""

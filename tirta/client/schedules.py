@@ -4,14 +4,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from tirta.client.calls import Calls, given
 
-__all__ = ["Definition", "Feeding", "Irrigation", "Meal", "Schedule", "Schedules"]
+__all__ = [
+    "Daily",
+    "Days",
+    "Definition",
+    "Even",
+    "Feeding",
+    "Interval",
+    "Irrigation",
+    "Meal",
+    "Odd",
+    "Recurrence",
+    "Schedule",
+    "Schedules",
+    "TimedRun",
+    "Timer",
+    "Weekly",
+]
 
 
 class Irrigation(msgspec.Struct, frozen=True, tag_field="type", tag="irrigation", omit_defaults=True):
@@ -24,13 +41,81 @@ class Irrigation(msgspec.Struct, frozen=True, tag_field="type", tag="irrigation"
     max_seconds: int | msgspec.UnsetType = msgspec.UNSET
     soak_s: int | msgspec.UnsetType = msgspec.UNSET
     min_seconds: int | msgspec.UnsetType = msgspec.UNSET
+    closed: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Meal(msgspec.Struct, frozen=True):
-    """One meal of the day, in local time."""
+class Daily(msgspec.Struct, frozen=True, tag_field="type", tag="daily"):
+    """Every day."""
+
+
+class Weekly(msgspec.Struct, frozen=True, tag_field="type", tag="weekly"):
+    """On days of the week."""
+
+    weekdays: list[Literal["mo", "tu", "we", "th", "fr", "sa", "su"]]
+
+
+class Odd(msgspec.Struct, frozen=True, tag_field="type", tag="odd"):
+    """On odd days of the month."""
+
+
+class Even(msgspec.Struct, frozen=True, tag_field="type", tag="even"):
+    """On even days of the month."""
+
+
+class Interval(msgspec.Struct, frozen=True, tag_field="type", tag="interval"):
+    """Every so many days."""
+
+    every_days: int
+    counted_from: date
+
+
+class Recurrence(msgspec.Struct, frozen=True, tag_field="type", tag="rrule"):
+    """By a rule of dates, RFC 5545."""
+
+    rrule: str
+    counted_from: date
+
+
+Days = Daily | Weekly | Odd | Even | Interval | Recurrence
+
+
+class TimedRun(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One planned run of a timer: `litres` or `seconds`, at a local time, sunrise or sunset."""
+
+    time: str
+    litres: float | msgspec.UnsetType | None = msgspec.UNSET
+    seconds: int | msgspec.UnsetType | None = msgspec.UNSET
+    days: Days | msgspec.UnsetType = msgspec.UNSET
+    first: date | msgspec.UnsetType | None = msgspec.UNSET
+    last: date | msgspec.UnsetType | None = msgspec.UNSET
+    not_on: list[date] | msgspec.UnsetType = msgspec.UNSET
+    holidays: Literal["also", "not", "only"] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Timer(msgspec.Struct, frozen=True, tag_field="type", tag="timer", omit_defaults=True):
+    """Water a bed at planned times."""
+
+    starts: list[TimedRun]
+    litres_day: float
+    hours: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    closed: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    season: list[float] | msgspec.UnsetType = msgspec.UNSET
+    missed: Literal["skip", "late", "once", "carry"] | msgspec.UnsetType = msgspec.UNSET
+    late_s: int | msgspec.UnsetType = msgspec.UNSET
+    max_seconds: int | msgspec.UnsetType = msgspec.UNSET
+    min_seconds: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Meal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One meal of the day, at a local time, sunrise or sunset."""
 
     time: str
     grams: float
+    days: Days | msgspec.UnsetType = msgspec.UNSET
+    first: date | msgspec.UnsetType | None = msgspec.UNSET
+    last: date | msgspec.UnsetType | None = msgspec.UNSET
+    not_on: list[date] | msgspec.UnsetType = msgspec.UNSET
+    holidays: Literal["also", "not", "only"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Feeding(msgspec.Struct, frozen=True, tag_field="type", tag="feeding", omit_defaults=True):
@@ -45,7 +130,7 @@ class Feeding(msgspec.Struct, frozen=True, tag_field="type", tag="feeding", omit
     cautious_fraction: float | msgspec.UnsetType = msgspec.UNSET
 
 
-Definition = Irrigation | Feeding
+Definition = Irrigation | Timer | Feeding
 
 
 class Schedule(msgspec.Struct, frozen=True):

@@ -24,14 +24,18 @@ DESCRIPTION = json.loads((Path(__file__).parents[3] / "docs/openapi.json").read_
 NAMED = {  # what the description calls it, where that is not the type's own name with Answer behind it or without
     "Discarded": "DiscardAnswer",
     "Entry": "EntryAnswer",
+    "Even": "Parity",
     "Feeding": "FeedingDefinition",
     "Grant": "GrantBody",
+    "Holiday": "HolidayBody",
     "Kind": "KindEntry",
     "Quantity": "QuantityEntry",
     "Irrigation": "IrrigationDefinition",
+    "Odd": "Parity",
     "Quarantined": "QuarantineEntry",
     "QuarantinedDetail": "QuarantineDetail",
     "Replays": "ReplaysAnswer",
+    "Timer": "TimerDefinition",
 }
 OTHERS = {  # for browsers, for monitoring, or a stream
     "GET /healthz", "GET /metrics", "POST /api/v1/session", "PATCH /api/v1/session", "DELETE /api/v1/session",
