@@ -34,9 +34,11 @@ from ingest.feed import Event, Subscription, TooManySubscribers
 __all__ = ["router"]
 
 STOP_CHECK_S: Final = 1.0  # how long a quiet stream may hold up the service's end [s]
-TOKEN_CHECK_S: Final = 3.25  # between two looks at the caller; with a quiet wait and the look itself under 5 [s]
+TOKEN_CHECK_S: Final = 2.5  # between two looks at the caller; with a quiet wait and the look itself under 5 [s]
 GATHER_S: Final = 0.2  # least time from one piece of a stream to the next [s]
 SPREAD_S: Final = 0.1  # so much longer it is for some, evenly, or all streams would fall into one step [s]
+CROWD: Final = 100  # streams; where more are followed, each comes in fewer and larger pieces
+CROWDED: Final = 4.0  # by so much fewer, at most: an event is seen within little more than a second
 COMMENT_S: Final = 15.0  # longest silence of a stream [s]
 
 _GOLDEN: Final = (5**0.5 - 1) / 2  # its multiples fill an interval evenly, however many there are
@@ -141,7 +143,7 @@ async def _pieces(services: Services, sight: Sight, wanted: EventFilter, subscri
         if piece:
             yield piece
             said_s = now_s
-            await asyncio.sleep(gather_s)
+            await asyncio.sleep(gather_s * min(max(services.feed.listeners / CROWD, 1.0), CROWDED))
 
 
 class Sight:
