@@ -190,5 +190,10 @@ def test_up_demo_after_a_power_cut_of_everything_loses_nothing_and_repeats_no_ac
             eventually(lambda: not unsettled(client), "the ledger is settled", 60)
             eventually(lambda: all({(1, 0), (2, 15)} <= acknowledged(tirta, one) for one in DEVICES), "the devices go on")
         assert tirta.stop() == 0
+        # A device that was back before Tirta had told the broker again what it wants sent to nobody; what it keeps it sends at
+        # its next connection.
+        tirta.start()
+        eventually(lambda: all((3, 5) in acknowledged(tirta, one) for one in DEVICES), "the devices send what they kept")
+        assert tirta.stop() == 0
         hand_over_what_the_broker_holds(tirta)
         assert_nothing_lost_nothing_twice(tirta)
