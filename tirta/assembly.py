@@ -187,9 +187,23 @@ async def _furnish(
         stopping=stopping,
         sign_on=_sign_on(settings),
     )
+    watch = _alarm_watch(ground, keeper, health, ingest, journal, quarantine, controller)
+    await stack.enter_async_context(watch)
+    return House(services, admission, control_link, controller, ingest.announcements, demo)
+
+
+def _alarm_watch(
+    ground: _Ground,
+    keeper: AlarmKeeper,
+    health: Callable[[], tuple[HealthCheck, ...]],
+    ingest: Ingest,
+    journal: SqliteJournal,
+    quarantine: Quarantine,
+    controller: Controller,
+) -> AlarmWatch:
     sources = part_sources(
-        settings,
-        folder,
+        ground.settings,
+        ground.folder,
         ground.clock,
         health=health,
         ingest=ingest,
@@ -198,9 +212,8 @@ async def _furnish(
         database=ground.database,
         controller=controller,
     )
-    fleet = device_source(keeper, ground.database, devices, ground.catalogue, ground.clock, ingest)
-    await stack.enter_async_context(AlarmWatch(keeper, (*sources, fleet)))
-    return House(services, admission, control_link, controller, ingest.announcements, demo)
+    fleet = device_source(keeper, ground.database, ground.devices, ground.catalogue, ground.clock, ingest)
+    return AlarmWatch(keeper, (*sources, fleet))
 
 
 def _sign_on(settings: Settings) -> SingleSignOn | None:

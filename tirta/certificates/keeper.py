@@ -96,7 +96,7 @@ class Certificates:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What an own certificate should stand for now."""
+        """The names and addresses that an own certificate has to carry."""
         return self.config.names or self._find_names()
 
     @property
