@@ -51,6 +51,8 @@ class _Page:
     upto_ms: int
     moments: list[Due]
     times: list[int]
+    before: Due | None = None  # the latest one up to `after`, where it was looked for
+    looked_back: bool = False
 
 
 class Agenda:
@@ -85,11 +87,18 @@ class Agenda:
 
     def latest(self, plot: Plot, now_ms: int) -> Due | None:
         """Return the latest moment up to now, however long ago within 400 days."""
-        for days in (1, 8, 40, BACK_DAYS):
-            moments = self._page(plot, now_ms - days * DAY_MS, now_ms).moments
-            if moments:
-                return moments[-1]
-        return None
+        page = self._pages.get(plot.schedule_id)
+        if page is None or (page.version, page.where) != (plot.version, plot.where) or now_ms > page.upto_ms:
+            page = self._page(plot, now_ms - DAY_MS, now_ms)
+        if come := bisect_right(page.times, now_ms):
+            return page.moments[come - 1]
+        if not page.looked_back:  # once a page: what came before it does not change
+            page.looked_back = True
+            for days in (8, 40, BACK_DAYS):
+                if moments := self._page(plot, page.after_ms - days * DAY_MS, page.after_ms).moments:
+                    page.before = moments[-1]
+                    break
+        return page.before
 
     def _page(self, plot: Plot, after_ms: int, upto_ms: int) -> _Page:
         definition = plot.definition
