@@ -52,7 +52,7 @@ async def test_dry_bed_is_watered_and_settled_with_its_reasons(pilot: Database) 
     assert "dry" in found[2].reasons
     assert found[2].inputs["soil_moisture"] == 0.16
     assert {"busy", "soaking"} <= set(found[1].reasons) | set(found[0].reasons)
-    assert sentences(found[2])["id"].startswith("Menyiram 120 L selama 600 detik: kelembapan tanah 16.0%")
+    assert sentences(found[2])["id"].startswith("Menyiram 120 L selama 10 menit: kelembapan tanah 16 %")
     assert [data["state"] for name, data in house.told if name == "act"] == ["planned", "sent", "accepted", "done"]
 
 

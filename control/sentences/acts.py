@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an act is, how it stands, what came of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from control.records import Act
+from control.sentences.numbers import Language, Words, number, which
+from control.sentences.reasons import REASONS
+
+__all__ = ["ACTIONS", "CAUSES", "STATES", "act_amount", "act_sentence", "reason_words"]
+
+ACTIONS: Final[dict[str, Words]] = {
+    "irrigate": ("Penyiraman", "Watering"),
+    "feed": ("Pemberian pakan", "Feeding"),
+    "aerate": ("Aerasi", "Aeration"),
+    "stop": ("Penghentian", "Stop"),
+}
+STATES: Final[dict[str, Words]] = {
+    "planned": ("direncanakan", "planned"),
+    "held": ("ditahan", "held"),
+    "sent": ("dikirim ke perangkat", "sent to the device"),
+    "accepted": ("diterima perangkat", "accepted by the device"),
+    "running": ("sedang berjalan", "under way"),
+    "done": ("selesai", "done"),
+    "failed": ("gagal", "failed"),
+    "rejected": ("ditolak perangkat", "refused by the device"),
+    "expired": ("kedaluwarsa, tidak dilakukan", "expired, not done"),
+    "indeterminate": ("terputus di tengah: akhirnya tidak pasti", "broken off in the middle: its end is uncertain"),
+    "skipped": ("dilewati", "skipped"),
+    "cancelled": ("dibatalkan", "cancelled"),
+    "superseded": ("diganti", "superseded"),
+    "unknown": ("belum pasti: perangkat tidak memberi kabar", "unknown: no word from the device"),
+}
+# Why an act ended so, or is held: the device's words (docs/mqtt-contract.md) and ours; beside them the rules' reasons.
+CAUSES: Final[dict[str, Words]] = {
+    "expired": ("terlambat sampai di perangkat", "it came to the device too late"),
+    "unsynchronised": ("jam perangkat belum disetel", "the device's clock is not set"),
+    "interlock": ("pengaman perangkat menolak", "the device's own limits refused it"),
+    "busy": ("perangkat sedang sibuk", "the device was busy"),
+    "unknown-action": ("perangkat tidak mengenal perintah ini", "the device does not know this action"),
+    "out-of-range": ("perintah tidak cocok untuk perangkat ini", "it does not fit this device"),
+    "replayed": ("nomor perintah sudah terpakai", "its number was used before"),
+    "stopped": ("dihentikan", "stopped"),
+    "max-seconds": ("batas waktu perangkat tercapai", "the device's longest run was reached"),
+    "no-flow": ("tidak ada aliran air", "no water flowed"),
+    "jam": ("pelontar pakan macet", "the feeder jammed"),
+    "hopper-empty": ("wadah pakan kosong", "the hopper is empty"),
+    "hardware": ("perangkat keras rusak", "a fault of the hardware"),
+    "never-handed-over": ("tidak sempat dikirim", "it was never handed over"),
+    "never-begun": ("tidak pernah dimulai perangkat", "the device never began it"),
+    "not-in-ledger": ("perangkat tidak mengenalnya lagi", "the device does not know of it any more"),
+    "missed": ("terlewat", "missed"),
+    "not-connected": ("menunggu perangkat terhubung", "waiting for the device to connect"),
+}
+
+
+def act_sentence(act: Act, language: Language) -> str:
+    """Return one sentence: what the act is, how it stands, what came of it."""
+    action = ACTIONS.get(act.action, (act.action, act.action))[which(language)]
+    reason = f" ({reason_words(act.reason, language)})" if act.reason else ""
+    return f"{action}{act_amount(act, language)}: {STATES[act.state][which(language)]}{reason}."
+
+
+def act_amount(act: Act, language: Language) -> str:
+    """Return how much, with a blank before it: what was truly done where that is known, else what was asked for."""
+    litres = act.result_litres if act.result_litres is not None else act.litres
+    grams = act.result_grams if act.result_grams is not None else act.grams
+    if litres is not None:
+        return f" {number(litres, 0, language)} L"
+    return "" if grams is None else f" {number(grams, 0, language)} g"
+
+
+def reason_words(reason: str, language: Language) -> str:
+    """Return the words of why an act ended so; one that is not known is told as it is."""
+    words = CAUSES.get(reason) or REASONS.get(reason)
+    # Words with a number in them are of a decision: an act keeps the reason alone.
+    return reason if words is None or "{" in words[0] else words[which(language)]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words of each reason of the rules; numbers are those that the rule saw.
+
+Invariant: of several reasons that hold something back, the first in this order is told.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from control.sentences.numbers import Words
+
+__all__ = ["ACTING", "LESSENING", "REASONS"]
+
+ACTING: Final = ("dry", "latched", "meal-due", "run-due", "carried")  # why an act happens
+LESSENING: Final = (  # why it is less than was wanted
+    "oxygen-unknown",
+    "oxygen-reduced",
+    "ration-clipped",
+    "budget-clipped",
+    "max-run-clipped",
+    "interlock",
+)
+# Why not, or why less; the first that holds is told.
+REASONS: Final[dict[str, Words]] = {
+    "interlock": ("pengaman menahan atau memotong perintah", "the last safety check refused or cut it"),
+    "invalid-parameter": ("parameter zona belum lengkap atau salah", "a parameter of the zone is missing or wrong"),
+    "invalid-state": ("catatan zona tidak dapat dipakai", "the zone's record is not usable"),
+    "disabled": ("jadwal dimatikan", "the schedule is switched off"),
+    "offline": ("perangkat tidak terhubung", "the device is not connected"),
+    "unsettled": ("hasil tindakan sebelumnya belum pasti", "the end of an earlier act is not known"),
+    "busy": ("tindakan lain sedang berjalan", "an act is under way"),
+    "no-reading": ("belum ada pembacaan sensor", "there is no reading of the sensor"),
+    "stale-reading": ("pembacaan sensor sudah {age_s:span}", "the sensor's reading is {age_s:span} old"),
+    "low-oxygen": (
+        "oksigen terlarut {dissolved_oxygen:.1f} mg/L, batas {oxygen_stop:.1f}",
+        "dissolved oxygen is {dissolved_oxygen:.1f} mg/L, the limit {oxygen_stop:.1f}",
+    ),
+    "oxygen-unknown": ("kadar oksigen tidak diketahui", "the oxygen is not known"),
+    "meal-missed": ("jam pakan sudah lewat {late_s:span}", "the meal is {late_s:span} late"),
+    "meal-gap": ("pakan terakhir baru {since_last_s:span} lalu", "the last meal was only {since_last_s:span} ago"),
+    "grams-day-spent": (
+        "jatah pakan hari ini {grams_day:.0f} g sudah habis",
+        "the day's {grams_day:.0f} g of feed are spent",
+    ),
+    "budget-spent": (
+        "jatah air hari ini {litres_day:.0f} L sudah habis",
+        "the day's {litres_day:.0f} L of water are spent",
+    ),
+    "outside-hours": ("di luar jam penyiraman", "it is outside the watering hours"),
+    "soaking": ("air masih meresap", "the water is still soaking in"),
+    "below-useful-run": ("kekurangan air terlalu sedikit", "too little is missing to be worth a run"),
+    "wet-enough": (
+        "tanah masih cukup basah ({soil_moisture:.1%}, batas {low:.1%})",
+        "the soil is still moist enough ({soil_moisture:.1%}, limit {low:.1%})",
+    ),
+    "no-meal-due": ("belum jam pakan", "no meal is due"),
+    "run-missed": ("waktu siram sudah lewat {late_s:span}", "the run is {late_s:span} late"),
+    "season-out": ("bulan ini tidak disiram", "this month is not watered"),
+    "no-run-due": ("belum waktunya menyiram", "no run is due"),
+    "oxygen-reduced": (
+        "porsi dikurangi karena oksigen {dissolved_oxygen:.1f} mg/L",
+        "less because dissolved oxygen is {dissolved_oxygen:.1f} mg/L",
+    ),
+    "ration-clipped": ("porsi dibatasi jatah", "cut to the ration"),
+    "budget-clipped": ("dibatasi sisa jatah air hari ini", "cut to what is left of the day's water"),
+    "max-run-clipped": ("dibatasi lama jalan terpanjang", "cut to the longest run"),
+    "dry": (
+        "kelembapan tanah {soil_moisture:.1%}, di bawah batas {low:.1%}",
+        "soil moisture is {soil_moisture:.1%}, below {low:.1%}",
+    ),
+    "latched": (
+        "kelembapan tanah {soil_moisture:.1%}, diisi sampai {high:.1%}",
+        "soil moisture is {soil_moisture:.1%}, being filled to {high:.1%}",
+    ),
+    "meal-due": ("jam pakan tiba", "a meal is due"),
+    "run-due": ("waktunya menyiram", "a run is due"),
+    "carried": ("ditambah {carried:.0f} L yang terlewat", "with {carried:.0f} L of what was missed"),
+}
