@@ -31,7 +31,7 @@ class DecisionAnswer(BaseModel):
     kind: str = Field(description="What was decided about.", examples=["irrigation"])
     acted: bool = Field(description="Whether an act came of it.", examples=[True])
     reasons: list[str] = Field(description="Why.", examples=[["dry"]])
-    inputs: dict[str, float | bool | None] = Field(
+    inputs: dict[str, float | bool | str | None] = Field(
         description="The numbers that were seen, named with their units.",
         examples=[{"soil_moisture": 0.18, "litres_today": 40.0}],
     )

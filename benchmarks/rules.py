@@ -43,6 +43,7 @@ def draw_beds(
         online=share(0.97),
         since_last_s=np.where(share(0.3), np.inf, random.exponential(7_200.0, zones)),
         latched=share(0.2),
+        held=np.zeros(zones, dtype=np.int64),
     )
     params = irrigation.IrrigationParams(
         enabled=share(0.98),
@@ -73,6 +74,7 @@ def draw_ponds(
         unsettled=flag > 0.99,
         online=flag < 0.97,
         since_last_s=random.exponential(14_400.0, ponds),
+        held=np.zeros(ponds, dtype=np.int64),
     )
     params = feeding.FeedingParams(
         enabled=flag > 0.02,

@@ -20,7 +20,7 @@ from control.checks import storable
 from control.database import in_parts
 from control.models import DecisionRow, ZoneRow, ZoneStateRow
 from control.paging import Order, cut
-from control.records import Decision
+from control.records import Decision, Seen
 from control.sight import seen_devices
 from rules.reasons import names
 
@@ -54,7 +54,7 @@ class Finding:
     acted: bool
     reasons: int
     latched: bool
-    inputs: Callable[[], Mapping[str, float | bool | None]]
+    inputs: Callable[[], Mapping[str, Seen]]
     act_id: str | None = None
     planned: bool = False
     carried_l: float = 0.0
@@ -123,8 +123,8 @@ def _row(one: Finding) -> DecisionRow:
     )
 
 
-def _plain(value: float | bool | None) -> float | bool | None:
-    if value is None or isinstance(value, bool):
+def _plain(value: Seen) -> Seen:
+    if value is None or isinstance(value, (bool, str)):
         return value
     number = float(value)
     return float(f"{number:.{SIGNIFICANT}g}") if math.isfinite(number) else None

@@ -20,9 +20,10 @@ from control.agenda import Due, grace_s
 from control.calendars import in_hours, month_of
 from control.commands import whole_seconds
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
+from control.holds import Holds
 from control.loads import Load
 from control.plots import Plot
-from control.records import ZoneParameters
+from control.records import Seen, ZoneParameters
 from rules import feeding, irrigation, timer
 from rules.plan import Plan
 
@@ -55,10 +56,12 @@ class Outcome:
     latched: bool
     withheld: bool
     due: Due | None
-    inputs: Callable[[], dict[str, float | bool | None]]
+    inputs: Callable[[], dict[str, Seen]]
 
 
-def water(plots: Sequence[Plot], loads: Mapping[str, Load], latest: LatestValues, now_ms: int, stale_s: float) -> list[Outcome]:
+def water(
+    plots: Sequence[Plot], loads: Mapping[str, Load], holds: Holds, latest: LatestValues, now_ms: int, stale_s: float
+) -> list[Outcome]:
     """Ask the rule of irrigation about plots whose definition is one of irrigation; return what is news."""
     if not plots:
         return []
@@ -76,18 +79,20 @@ def water(plots: Sequence[Plot], loads: Mapping[str, Load], latest: LatestValues
         online=_flags(plot.online for plot in plots),
         since_last_s=since_last_s,
         latched=_flags(plot.latched for plot in plots),
+        held=_held(plots, holds),
     )
     params = _irrigation_params(definitions, given, stale_s)
     allowed = _allowed(plots, definitions, now_ms)
     calendar = irrigation.IrrigationCalendar(allowed=allowed)
     plan = irrigation.evaluate(state, params, calendar, now_ms / 1000)
-    return _outcomes(plots, plan, (state, params, calendar), [None] * len(plots))
+    return _outcomes(plots, plan, (state, params, calendar), [None] * len(plots), holds)
 
 
 def feed(
     plots: Sequence[Plot],
     meals: Sequence[Due | None],
     loads: Mapping[str, Load],
+    holds: Holds,
     latest: LatestValues,
     now_ms: int,
     stale_s: float,
@@ -108,6 +113,7 @@ def feed(
         unsettled=unsettled,
         online=_flags(plot.online for plot in plots),
         since_last_s=since_last_s,
+        held=_held(plots, holds),
     )
     params = _feeding_params(definitions, given, stale_s)
     calendar = feeding.FeedingCalendar(
@@ -117,7 +123,7 @@ def feed(
         grace_s=_numbers(one.late_s for one in definitions),
     )
     plan = feeding.evaluate(state, params, calendar, now_ms / 1000)
-    return _outcomes(plots, plan, (state, params, calendar), meals)
+    return _outcomes(plots, plan, (state, params, calendar), meals, holds)
 
 
 def water_by_clock(
@@ -125,6 +131,7 @@ def water_by_clock(
     dues: Sequence[Due | None],
     carried: Sequence[float],
     loads: Mapping[str, Load],
+    holds: Holds,
     now_ms: int,
 ) -> list[Outcome]:
     """Ask the rule of timers about plots of timers, each with the run that is due, if any; return what is news.
@@ -145,6 +152,7 @@ def water_by_clock(
         busy=busy,
         unsettled=unsettled,
         online=_flags(plot.online for plot in plots),
+        held=_held(plots, holds),
     )
     flow, season, max_seconds, min_seconds, litres_day = _columns(
         (
@@ -173,7 +181,7 @@ def water_by_clock(
         grace_s=_numbers(grace_s(one) for one in definitions),
     )
     plan = timer.evaluate(state, params, calendar, now_ms / 1000)
-    return _outcomes(plots, plan, (state, params, calendar), dues)
+    return _outcomes(plots, plan, (state, params, calendar), dues, holds)
 
 
 def season_factor(plot: Plot, definition: TimerDefinition, at_ms: int) -> float:
@@ -260,12 +268,12 @@ def _allowed(
 
 
 def _outcomes(
-    plots: Sequence[Plot], plan: Plan, tables: Sequence[DataclassInstance], dues: Sequence[Due | None]
+    plots: Sequence[Plot], plan: Plan, tables: Sequence[DataclassInstance], dues: Sequence[Due | None], holds: Holds
 ) -> list[Outcome]:
     """Return what is news: an act, a meal that is due, or another word than the last; the rest stays as it is kept."""
 
-    def reader(row: int) -> Callable[[], dict[str, float | bool | None]]:
-        return lambda: _inputs(tables, plan, row)
+    def reader(row: int) -> Callable[[], dict[str, Seen]]:
+        return lambda: {**holds.inputs(plots[row].zone.key), **_inputs(tables, plan, row)}
 
     return [
         Outcome(
@@ -293,12 +301,13 @@ def _news(plots: Sequence[Plot], plan: Plan, dues: Sequence[Due | None]) -> Iter
             yield row, plot
 
 
-def _inputs(tables: Sequence[DataclassInstance], plan: Plan, row: int) -> dict[str, float | bool | None]:
+def _inputs(tables: Sequence[DataclassInstance], plan: Plan, row: int) -> dict[str, Seen]:
     """Return what the rule saw of one row, and what it asks for."""
-    seen: dict[str, float | bool | None] = {}
+    seen: dict[str, Seen] = {}
     for table in tables:
         for column in dataclasses.fields(table):
-            seen[column.name] = getattr(table, column.name)[row].item()
+            if column.name != "held":  # bits of reasons, and told as such
+                seen[column.name] = getattr(table, column.name)[row].item()
     seen.update(seconds=float(plan.seconds[row]), litres=float(plan.litres[row]), grams=float(plan.grams[row]))
     return seen
 
@@ -307,6 +316,10 @@ def _newest(plots: Sequence[Plot], latest: LatestValues, quantity: str, now_ms: 
     values, ts_ms = latest.gather([plot.latest_key for plot in plots], quantity)
     age_s = np.where(ts_ms < 0, np.nan, (now_ms - ts_ms) / 1000.0)
     return values, age_s
+
+
+def _held(plots: Sequence[Plot], holds: Holds) -> NDArray[np.int64]:
+    return holds.column([plot.zone.key for plot in plots])
 
 
 def _loads(loads: Iterable[tuple[float, Load]], now_ms: int) -> tuple[Numbers, NDArray[np.bool_], NDArray[np.bool_], Numbers]:

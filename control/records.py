@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 __all__ = [
@@ -19,8 +19,10 @@ __all__ = [
     "City",
     "Decision",
     "Device",
+    "Hold",
     "Holiday",
     "Schedule",
+    "Seen",
     "Site",
     "Transition",
     "Zone",
@@ -29,6 +31,9 @@ __all__ = [
 ]
 
 ZONE_TYPES: Final = ("bed", "pond", "point")  # a point only measures
+
+# What a rule, or who held it back, saw: kept with a decision and told in its sentence.
+Seen: TypeAlias = float | bool | str | None
 
 ZoneType = Literal["bed", "pond", "point"]
 
@@ -274,5 +279,13 @@ class Decision:
     kind: str
     acted: bool
     reasons: tuple[str, ...]
-    inputs: Mapping[str, float | bool | None]
+    inputs: Mapping[str, Seen]
     act_id: str | None
+
+
+class Hold(NamedTuple):
+    """Something that keeps a zone from acting: a bit of `rules.Reason`, and what its sentence needs."""
+
+    zone_key: str
+    reason: int
+    inputs: Mapping[str, Seen] = {}

@@ -21,6 +21,7 @@ from control.database import in_parts
 from control.decisions import Finding, store_decisions
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.evaluation import LatestValues, Outcome, feed, season_factor, water, water_by_clock
+from control.holds import load_holds
 from control.ids import act_id
 from control.ledger import Order, PlannedAct, expire, plan_acts
 from control.loads import zone_loads
@@ -67,17 +68,18 @@ def run_tick(
     result.zones = len(plots)
     days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
     loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in plots})
+    holds = load_holds(session, now_ms)
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
-    _conclude(session, result, water(beds, loads, latest, now_ms, stale_s), {}, last_ms, now_ms)
+    _conclude(session, result, water(beds, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
     timed = [plot for plot in plots if not isinstance(plot.definition, IrrigationDefinition)]
     dues, carried = _due(session, result, agenda, timed, last_ms, now_ms)
     timers = [plot for plot in timed if isinstance(plot.definition, TimerDefinition)]
     runs = [dues.get(plot.zone.key) for plot in timers]
     extra = [carried.get(plot.zone.key, plot.carried_l) for plot in timers]
-    _conclude(session, result, water_by_clock(timers, runs, extra, loads, now_ms), carried, last_ms, now_ms)
+    _conclude(session, result, water_by_clock(timers, runs, extra, loads, holds, now_ms), carried, last_ms, now_ms)
     ponds = [plot for plot in timed if isinstance(plot.definition, FeedingDefinition)]
     meals = [dues.get(plot.zone.key) for plot in ponds]
-    _conclude(session, result, feed(ponds, meals, loads, latest, now_ms, stale_s), {}, last_ms, now_ms)
+    _conclude(session, result, feed(ponds, meals, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
     if state is None:
         session.add(ControllerRow(id=1, last_tick_ms=now_ms))
     else:

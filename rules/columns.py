@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["Flags", "Numbers", "aligned", "in_blocks", "joined"]
+__all__ = ["Flags", "Numbers", "Words", "aligned", "in_blocks", "joined"]
 
 Numbers: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
+Words: TypeAlias = NDArray[np.int64]
 
 BLOCK_ROWS = 8_192  # rows worked on at a time; 64 KiB a column of float64
 
 FLAG_NAMES = frozenset({"allowed", "busy", "due", "enabled", "latched", "online", "unsettled"})  # columns of bool
+WORD_NAMES = frozenset({"held"})  # columns of int64, for a float64 holds only 53 bits
 
 Table = TypeVar("Table", bound="DataclassInstance")
 Result = TypeVar("Result", bound="DataclassInstance")
@@ -34,7 +36,7 @@ Calendar = TypeVar("Calendar", bound="DataclassInstance")
 
 
 def aligned(table: Table, rows: int | None = None) -> Table:
-    """Return the table with columns of bool and float64, all of one length; its own columns are not touched.
+    """Return the table with columns of bool, int64 and float64, all of one length; its own columns are not touched.
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ def aligned(table: Table, rows: int | None = None) -> Table:
     """
     columns: dict[str, NDArray[np.generic]] = {}
     for field in dataclasses.fields(table):
-        column = np.asarray(getattr(table, field.name), dtype=np.bool_ if field.name in FLAG_NAMES else np.float64)
+        column = np.asarray(getattr(table, field.name), dtype=_type_of(field.name))
         if column.ndim == 1 and rows is None:
             rows = len(column)
         if column.shape != (rows,):
@@ -91,6 +93,12 @@ def joined(tables: list[Result]) -> Result:
     names = [field.name for field in dataclasses.fields(tables[0])]
     columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
     return dataclasses.replace(tables[0], **columns)
+
+
+def _type_of(name: str) -> type[np.generic]:
+    if name in FLAG_NAMES:
+        return np.bool_
+    return np.int64 if name in WORD_NAMES else np.float64
 
 
 def _cut(table: Table, block: slice) -> Table:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rules import interlocks
-from rules.columns import Flags, Numbers, in_blocks
+from rules.columns import Flags, Numbers, Words, in_blocks
 from rules.plan import Plan
 from rules.reasons import Marks, Reason, gather
 
@@ -44,6 +44,8 @@ class FeedingState:
         The device is connected.
     since_last_s : ndarray
         Time since the last feeding ended; inf where there was none. [s]
+    held : ndarray of int64
+        Bits of `Reason` that keep the zone from acting for causes outside this rule; 0 where none does.
     """
 
     dissolved_oxygen: Numbers
@@ -53,6 +55,7 @@ class FeedingState:
     unsettled: Flags
     online: Flags
     since_last_s: Numbers
+    held: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,7 @@ def _decide(state: FeedingState, params: FeedingParams, calendar: FeedingCalenda
             online=state.online,
             busy=state.busy,
             unsettled=state.unsettled,
+            held=state.held,
             max_seconds=params.max_seconds,
             max_litres=np.zeros_like(params.grams_day),
             max_grams=np.minimum(params.max_meal, params.grams_day - state.grams_today),
@@ -166,9 +170,9 @@ def _ask(state: FeedingState, params: FeedingParams, calendar: FeedingCalendar, 
     called = sound & due & ~missed
     share, oxygen = _share(state, params, called)
     holds = _holds(state, params, now, called)
-    free = called & (share > 0.0) & (gather(len(due), *holds) == 0)
+    free = called & (share > 0.0) & (gather(len(due), *holds) == 0) & (state.held == 0)
     act, seconds, grams, cuts = _meal(state, params, calendar, share, free)
-    reasons = gather(
+    reasons = np.where(called, state.held, 0) | gather(
         len(due),
         (Reason.DISABLED, ~params.enabled),
         (Reason.INVALID_PARAMETER, params.enabled & ~sound),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rules.columns import Flags, Numbers
+from rules.columns import Flags, Numbers, Words
 from rules.plan import Plan
 from rules.reasons import Reason, gather
 
@@ -26,6 +26,7 @@ def apply(
     online: Flags,
     busy: Flags,
     unsettled: Flags,
+    held: Words,
     max_seconds: Numbers,
     max_litres: Numbers,
     max_grams: Numbers,
@@ -38,6 +39,8 @@ def apply(
         What the rule asks for.
     enabled, online, busy, unsettled : ndarray of bool, shape (n,)
         Only an enabled, connected zone with no act under way or unknown may act.
+    held : ndarray of int64, shape (n,)
+        Bits of `Reason` that keep the zone from acting, whatever the rule says; 0 where none does.
     max_seconds, max_litres, max_grams : ndarray, shape (n,)
         Longest run of one act; most that it may still give: a day's budget less what was given. [s], [L], [g]
 
@@ -58,7 +61,7 @@ def apply(
         & (grams >= 0.0)
         & ((litres > 0.0) | (grams > 0.0))
     )
-    act = plan.act & something & enabled & online & ~busy & ~unsettled
+    act = plan.act & something & enabled & online & ~busy & ~unsettled & (held == 0)
     refused = plan.act & ~act
     cut = act & ((seconds < plan.seconds) | (litres < plan.litres) | (grams < plan.grams) | (stop < plan.max_seconds))
     marks = gather(
@@ -75,7 +78,7 @@ def apply(
         litres=np.where(act, litres, 0.0),
         grams=np.where(act, grams, 0.0),
         max_seconds=np.where(act, stop, 0.0),
-        reasons=plan.reasons | marks,
+        reasons=plan.reasons | marks | np.where(plan.act, held, 0),
         latched=plan.latched.copy(),
         withheld=plan.withheld | refused,
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rules import interlocks
-from rules.columns import Flags, Numbers, in_blocks
+from rules.columns import Flags, Numbers, Words, in_blocks
 from rules.plan import Plan
 from rules.reasons import Marks, Reason, gather
 
@@ -47,6 +47,8 @@ class IrrigationState:
         Time since the zone's last act ended; inf where there was none. [s]
     latched : ndarray of bool
         `Plan.latched` of the tick before; False at first.
+    held : ndarray of int64
+        Bits of `Reason` that keep the zone from acting for causes outside this rule; 0 where none does.
     """
 
     soil_moisture: Numbers
@@ -57,6 +59,7 @@ class IrrigationState:
     online: Flags
     since_last_s: Numbers
     latched: Flags
+    held: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ def _decide(state: IrrigationState, params: IrrigationParams, calendar: Irrigati
             online=state.online,
             busy=state.busy,
             unsettled=state.unsettled,
+            held=state.held,
             max_seconds=params.max_seconds,
             max_litres=params.litres_day - state.litres_today,
             max_grams=np.zeros_like(params.litres_day),
@@ -165,9 +169,9 @@ def _ask(state: IrrigationState, params: IrrigationParams, calendar: IrrigationC
     wanted = params.enabled & known & latched
     unread = params.enabled & valid & ~fresh
     holds = _holds(state, params, calendar.allowed, now, wanted)
-    free = wanted & (gather(len(wanted), *holds) == 0)
+    free = wanted & (gather(len(wanted), *holds) == 0) & (state.held == 0)
     act, seconds, litres, cuts = _dose(state, params, need, free)
-    reasons = gather(
+    reasons = np.where(wanted, state.held, 0) | gather(
         len(wanted),
         (Reason.DISABLED, ~params.enabled),
         (Reason.INVALID_PARAMETER, params.enabled & ~valid),

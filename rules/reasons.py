@@ -10,9 +10,8 @@ import enum
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rules.columns import Flags
+from rules.columns import Flags, Words
 
 __all__ = ["Marks", "Reason", "gather", "names"]
 
@@ -96,11 +95,19 @@ class Reason(enum.IntFlag):
     SEASON_OUT = 1 << 31
     """The season's factor of this month is 0: nothing is wanted."""
 
+    # What people put off.
+    PAUSED = 1 << 32
+    """A person paused the zone, or the place it lies in."""
+    RAIN_DELAY = 1 << 33
+    """A person put watering off because of rain."""
+    SKIPPED_ONCE = 1 << 34
+    """A person had this planned moment left out."""
+
 
 Marks: TypeAlias = tuple[tuple[Reason, Flags], ...]  # reasons, each with the rows in which it holds
 
 
-def gather(zones: int, *marks: tuple[Reason, Flags]) -> NDArray[np.int64]:
+def gather(zones: int, *marks: tuple[Reason, Flags]) -> Words:
     """Join masks into one word of reasons a zone.
 
     Parameters

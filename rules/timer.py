@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rules import interlocks
-from rules.columns import Flags, Numbers, in_blocks
+from rules.columns import Flags, Numbers, Words, in_blocks
 from rules.plan import Plan
 from rules.reasons import Marks, Reason, gather
 
@@ -39,6 +39,8 @@ class TimerState:
         The end of an earlier act is not known.
     online : ndarray of bool
         The device is connected.
+    held : ndarray of int64
+        Bits of `Reason` that keep the zone from acting for causes outside this rule; 0 where none does.
     """
 
     litres_today: Numbers
@@ -46,6 +48,7 @@ class TimerState:
     busy: Flags
     unsettled: Flags
     online: Flags
+    held: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ def _decide(state: TimerState, params: TimerParams, calendar: TimerCalendar, now
             online=state.online,
             busy=state.busy,
             unsettled=state.unsettled,
+            held=state.held,
             max_seconds=params.max_seconds,
             max_litres=params.litres_day - state.litres_today,
             max_grams=np.zeros_like(params.litres_day),
@@ -159,7 +163,7 @@ def _ask(state: TimerState, params: TimerParams, calendar: TimerCalendar, now: f
         (Reason.BUSY, called & state.busy),
         (Reason.UNSETTLED, called & state.unsettled),
     )
-    free = called & (gather(len(due), *holds) == 0)
+    free = called & (gather(len(due), *holds) == 0) & (state.held == 0)
     want = planned * params.season + state.carried
     run = params.max_seconds * params.flow / SECONDS_PER_MINUTE
     litres = np.minimum(np.minimum(want, run), left)
@@ -174,7 +178,8 @@ def _ask(state: TimerState, params: TimerParams, calendar: TimerCalendar, now: f
         grams=np.zeros_like(litres),
         # Even where the flow meter is dead, the device's own stop keeps to the day's water at the zone's rated flow.
         max_seconds=np.minimum(seconds * interlocks.STOP_MARGIN, np.minimum(params.max_seconds, left_s)),
-        reasons=gather(
+        reasons=np.where(called, state.held, 0)
+        | gather(
             len(due),
             (Reason.DISABLED, ~params.enabled),
             (Reason.INVALID_PARAMETER, params.enabled & ~sound),

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from control.records import Decision
+from control.records import Decision, Seen
 from control.sentences.numbers import Language, Words, fill, which
 from control.sentences.reasons import ACTING, LESSENING, REASONS
 
@@ -19,6 +20,7 @@ _DOES_NOT: Final[dict[str, Words]] = {
     "irrigation": ("Tidak menyiram", "Not watering"),
     "feeding": ("Tidak memberi pakan", "Not feeding"),
 }
+_PUT_OFF: Final = ("paused", "rain_delay", "skipped_once")  # by a person, perhaps until some time
 
 
 def decision_sentence(decision: Decision, language: Language) -> str:
@@ -35,4 +37,12 @@ def decision_why(decision: Decision, language: Language) -> str:
         told: list[str] = [name for name in (*ACTING, *LESSENING) if name in decision.reasons]
     else:
         told = [name for name in REASONS if name in decision.reasons][:1]
-    return fill("; ".join(REASONS[name][which(language)] for name in told), decision.inputs, language)
+    put_off = {name: _put_off(name, decision.inputs, language) for name in _PUT_OFF}
+    return fill("; ".join(REASONS[name][which(language)] for name in told), {**decision.inputs, **put_off}, language)
+
+
+def _put_off(name: str, inputs: Mapping[str, Seen], language: Language) -> str:
+    by, until = inputs.get(f"{name}_by"), inputs.get(f"{name}_until")
+    words, mark = (("oleh", "sampai"), ".") if language == "id" else (("by", "until"), ":")
+    who = f" {words[0]} {by}" if by else ""
+    return f"{who} {words[1]} {str(until).replace(':', mark)}" if until else who

@@ -27,6 +27,9 @@ REASONS: Final[dict[str, Words]] = {
     "invalid-parameter": ("parameter zona belum lengkap atau salah", "a parameter of the zone is missing or wrong"),
     "invalid-state": ("catatan zona tidak dapat dipakai", "the zone's record is not usable"),
     "disabled": ("jadwal dimatikan", "the schedule is switched off"),
+    "skipped-once": ("dilewati sekali{skipped_once}", "skipped once{skipped_once}"),
+    "paused": ("dijeda{paused}", "paused{paused}"),
+    "rain-delay": ("ditunda karena hujan{rain_delay}", "put off because of rain{rain_delay}"),
     "offline": ("perangkat tidak terhubung", "the device is not connected"),
     "unsettled": ("hasil tindakan sebelumnya belum pasti", "the end of an earlier act is not known"),
     "busy": ("tindakan lain sedang berjalan", "an act is under way"),
@@ -47,7 +50,7 @@ REASONS: Final[dict[str, Words]] = {
         "jatah air hari ini {litres_day:.0f} L sudah habis",
         "the day's {litres_day:.0f} L of water are spent",
     ),
-    "outside-hours": ("di luar jam penyiraman", "it is outside the watering hours"),
+    "outside-hours": ("di luar jam yang diizinkan", "it is outside the allowed hours"),
     "soaking": ("air masih meresap", "the water is still soaking in"),
     "below-useful-run": ("kekurangan air terlalu sedikit", "too little is missing to be worth a run"),
     "wet-enough": (

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from control.records import Act, Decision
+from control.records import Act, Decision, Seen
 from control.sentences import act_sentence, decision_sentence, sentences
 from control.sentences.acts import CAUSES
 from control.sentences.numbers import Language, fill, span
 from control.states import STATES
 from rules.reasons import Reason, names
 
-NUMBERS: dict[str, float | bool | None] = {
+NUMBERS: dict[str, Seen] = {
     "soil_moisture": 0.161,
     "low": 0.22,
     "high": 0.3,
@@ -26,7 +26,7 @@ NUMBERS: dict[str, float | bool | None] = {
 }
 
 
-def decision(acted: bool, kind: str, *reasons: str, inputs: dict[str, float | bool | None] = NUMBERS) -> Decision:
+def decision(acted: bool, kind: str, *reasons: str, inputs: dict[str, Seen] = NUMBERS) -> Decision:
     return Decision(1, "pilot:garden:1", 0, kind, acted, reasons, inputs, None)
 
 
@@ -57,6 +57,28 @@ def test_decision_sentence_that_acts_says_how_much_and_why() -> None:
     )
     found = decision(True, "feeding", "meal-due", "oxygen-reduced")
     assert decision_sentence(found, "id") == "Memberi pakan 125 g: jam pakan tiba; porsi dikurangi karena oksigen 3,5 mg/L."
+
+
+@pytest.mark.parametrize(
+    ("reason", "inputs", "indonesian", "english"),
+    [
+        ("paused", {}, "dijeda", "paused"),
+        (
+            "paused",
+            {"paused_by": "Sari", "paused_until": "14:00"},
+            "dijeda oleh Sari sampai 14.00",
+            "paused by Sari until 14:00",
+        ),
+        ("rain-delay", {"rain_delay_by": "Sari"}, "ditunda karena hujan oleh Sari", "put off because of rain by Sari"),
+        ("skipped-once", {"skipped_once_by": "Sari"}, "dilewati sekali oleh Sari", "skipped once by Sari"),
+    ],
+)
+def test_decision_sentence_of_what_a_person_put_off_names_who_and_until_when(
+    reason: str, inputs: dict[str, Seen], indonesian: str, english: str
+) -> None:
+    found = decision(False, "timer", "run-due", "offline", reason, inputs=inputs)
+    assert decision_sentence(found, "id") == f"Tidak menyiram: {indonesian}."
+    assert decision_sentence(found, "en") == f"Not watering: {english}."
 
 
 def test_decision_sentence_that_holds_back_names_the_weightiest_reason() -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from hypothesis import strategies as st
 
-from rules import Plan, feeding, irrigation, timer
+from rules import Plan, Reason, feeding, irrigation, timer
 
 __all__ = ["BED", "FEEDING_CASES", "IRRIGATION_CASES", "NOW_S", "POND", "Case", "Row", "beds", "feed"]
 __all__ += ["TIMED", "TIMER_CASES", "run_timer", "timed", "timer_inputs"]
@@ -31,6 +31,7 @@ BED: Row = {
     "online": True,
     "since_last_s": math.inf,
     "latched": False,
+    "held": 0,
     "enabled": True,
     "low": 0.22,
     "high": 0.30,
@@ -52,6 +53,7 @@ POND: Row = {
     "unsettled": False,
     "online": True,
     "since_last_s": math.inf,
+    "held": 0,
     "enabled": True,
     "oxygen_stop": 3.0,
     "oxygen_reduce": 5.0,
@@ -73,6 +75,7 @@ TIMED: Row = {
     "busy": False,
     "unsettled": False,
     "online": True,
+    "held": 0,
     "enabled": True,
     "flow": 12.0,
     "season": 1.0,
@@ -124,6 +127,9 @@ IRRIGATION_CASES = {
     "a useful run beyond the longest": Case({"min_seconds": 901.0}, ("invalid-parameter",), 0.0),
     "a lost count": Case({"litres_today": math.nan}, ("dry", "invalid-state"), 0.0),
     "a count without end": Case({"litres_today": math.inf}, ("dry", "budget-spent", "invalid-state"), 0.0),
+    "paused": Case({"held": Reason.PAUSED}, ("dry", "paused"), 0.0),
+    "paused and wet": Case({"held": Reason.PAUSED, "soil_moisture": 0.25}, ("wet-enough",), 0.0),
+    "after rain": Case({"held": Reason.RAIN_DELAY, "online": False}, ("dry", "offline", "rain-delay"), 0.0),
     "a count below nothing": Case({"litres_today": -500.0}, ("dry", "invalid-state"), 0.0),
 }
 
@@ -165,6 +171,8 @@ FEEDING_CASES = {
     "not connected": Case({"online": False}, ("meal-due", "offline"), 0.0),
     "acting": Case({"busy": True}, ("meal-due", "busy"), 0.0),
     "an unknown act": Case({"unsettled": True}, ("meal-due", "unsettled"), 0.0),
+    "paused": Case({"held": Reason.PAUSED}, ("meal-due", "paused"), 0.0),
+    "paused between meals": Case({"held": Reason.PAUSED, "due": False}, ("no-meal-due",), 0.0),
     "levels crossed": Case({"oxygen_stop": 5.5}, ("invalid-parameter",), 0.0),
     "no amount planned": Case({"grams": math.nan}, ("invalid-parameter",), 0.0),
     "no end of grace": Case({"grace_s": math.inf}, ("invalid-parameter",), 0.0),
@@ -196,6 +204,9 @@ TIMER_CASES = {
     "not connected": Case({"online": False}, ("run-due", "offline"), 0.0),
     "acting": Case({"busy": True}, ("run-due", "busy"), 0.0),
     "an unknown act": Case({"unsettled": True}, ("run-due", "unsettled"), 0.0),
+    "paused in rain": Case({"held": Reason.PAUSED | Reason.RAIN_DELAY}, ("run-due", "paused", "rain-delay"), 0.0),
+    "left out once": Case({"held": Reason.SKIPPED_ONCE}, ("run-due", "skipped-once"), 0.0),
+    "left out too late": Case({"held": Reason.SKIPPED_ONCE, "late_s": 601.0}, ("run-missed",), 0.0),
     "no flow known": Case({"flow": math.nan}, ("invalid-parameter",), 0.0),
     "no amount planned": Case({"litres": math.nan}, ("invalid-parameter",), 0.0),
     "no end of grace": Case({"grace_s": math.inf}, ("invalid-parameter",), 0.0),

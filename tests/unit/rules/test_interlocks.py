@@ -15,13 +15,13 @@ from rules.interlocks import apply
 
 ASKED = {"seconds": 300.0, "litres": 60.0, "grams": 0.0, "max_seconds": 330.0}
 LIMITS = {"max_seconds": 900.0, "max_litres": 400.0, "max_grams": 0.0}
-FREE = {"enabled": True, "online": True, "busy": False, "unsettled": False}
+FREE = {"enabled": True, "online": True, "busy": False, "unsettled": False, "held": 0}
 
 
 def passed(
     asked: dict[str, float] | None = None,
     limits: dict[str, float] | None = None,
-    free: dict[str, bool] | None = None,
+    free: dict[str, int] | None = None,
     *,
     act: bool = True,
     withheld: bool = False,
@@ -95,6 +95,14 @@ def test_apply_where_nothing_may_act_refuses_and_withholds(free: dict[str, bool]
     assert plan.withheld.item()
 
 
+def test_apply_to_a_held_zone_refuses_and_names_every_bit_that_holds_it() -> None:
+    plan = passed(free={"held": Reason.PAUSED | Reason.RAIN_DELAY | (1 << 62)})
+    assert not plan.act.item()
+    assert amounts(plan) == (0.0, 0.0, 0.0, 0.0)
+    assert names(plan.reasons[0]) == ("dry", "interlock", "paused", "rain-delay", "bit-62")
+    assert plan.withheld.item()
+
+
 @pytest.mark.parametrize("bad", [math.nan, -1.0, -math.inf])
 @pytest.mark.parametrize("name", ["seconds", "litres", "grams", "max_seconds"])
 def test_apply_to_a_bad_amount_never_acts(name: str, bad: float) -> None:
@@ -142,6 +150,7 @@ def test_apply_to_a_plan_returns_columns_of_its_own() -> None:
         online=flags,
         busy=flags,
         unsettled=flags,
+        held=bits,
         max_seconds=none,
         max_litres=none,
         max_grams=none,
@@ -154,19 +163,23 @@ ANY = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @settings(deadline=None)
-@given(st.tuples(ANY, ANY, ANY, ANY), st.tuples(ANY, ANY, ANY), st.tuples(*[st.booleans()] * 5))
+@given(
+    st.tuples(ANY, ANY, ANY, ANY),
+    st.tuples(ANY, ANY, ANY),
+    st.tuples(*[st.booleans()] * 4, st.sampled_from([0, 0, 1 << 32, 1 << 62]), st.booleans()),
+)
 def test_apply_to_anything_stays_within_the_limits(
-    asked: tuple[float, ...], limits: tuple[float, ...], free: tuple[bool, ...]
+    asked: tuple[float, ...], limits: tuple[float, ...], free: tuple[int, ...]
 ) -> None:
     plan = passed(
         dict(zip(ASKED, asked, strict=True)),
         dict(zip(LIMITS, limits, strict=True)),
-        dict(zip(FREE, free[:4], strict=True)),
-        act=free[4],
+        dict(zip(FREE, free[:5], strict=True)),
+        act=bool(free[5]),
     )
     seconds, litres, grams, stop = amounts(plan)
     if plan.act.item():
-        assert free == (True, True, False, False, True)
+        assert free == (True, True, False, False, 0, True)
         assert 0.0 < seconds <= stop <= limits[0]
         assert 0.0 <= litres <= limits[1]
         assert 0.0 <= grams <= limits[2]

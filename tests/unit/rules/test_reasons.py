@@ -11,44 +11,48 @@ from rules import Reason, names
 from rules.reasons import gather
 from tests.unit.rules.tables import FEEDING_CASES, IRRIGATION_CASES, TIMER_CASES
 
-KEPT = [
-    "dry",
-    "latched",
-    "wet-enough",
-    "outside-hours",
-    "soaking",
-    "budget-spent",
-    "budget-clipped",
-    "max-run-clipped",
-    "below-useful-run",
-    "meal-due",
-    "no-meal-due",
-    "meal-missed",
-    "low-oxygen",
-    "oxygen-reduced",
-    "oxygen-unknown",
-    "ration-clipped",
-    "grams-day-spent",
-    "meal-gap",
-    "no-reading",
-    "stale-reading",
-    "disabled",
-    "offline",
-    "busy",
-    "unsettled",
-    "invalid-parameter",
-    "invalid-state",
-    "interlock",
-    "run-due",
-    "no-run-due",
-    "run-missed",
-    "carried",
-    "season-out",
-]
+KEPT = {
+    0: "dry",
+    1: "latched",
+    2: "wet-enough",
+    3: "outside-hours",
+    4: "soaking",
+    5: "budget-spent",
+    6: "budget-clipped",
+    7: "max-run-clipped",
+    8: "below-useful-run",
+    9: "meal-due",
+    10: "no-meal-due",
+    11: "meal-missed",
+    12: "low-oxygen",
+    13: "oxygen-reduced",
+    14: "oxygen-unknown",
+    15: "ration-clipped",
+    16: "grams-day-spent",
+    17: "meal-gap",
+    18: "no-reading",
+    19: "stale-reading",
+    20: "disabled",
+    21: "offline",
+    22: "busy",
+    23: "unsettled",
+    24: "invalid-parameter",
+    25: "invalid-state",
+    26: "interlock",
+    27: "run-due",
+    28: "no-run-due",
+    29: "run-missed",
+    30: "carried",
+    31: "season-out",
+    32: "paused",
+    33: "rain-delay",
+    34: "skipped-once",
+}
 
 
 def test_reason_bits_are_what_kept_decisions_say() -> None:
-    assert [names(1 << bit) for bit in range(len(Reason))] == [(name,) for name in KEPT]
+    assert {bit: names(1 << bit) for bit in KEPT} == {bit: (name,) for bit, name in KEPT.items()}
+    assert sum(1 << bit for bit in KEPT) == sum(Reason)
 
 
 def test_reasons_each_have_a_worked_case() -> None:
