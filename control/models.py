@@ -25,6 +25,7 @@ __all__ = [
     "HolidayRow",
     "Row",
     "ScheduleRow",
+    "ScheduleVersionRow",
     "SiteRow",
     "TransitionRow",
     "ZoneRow",
@@ -186,6 +187,20 @@ class ScheduleRow(Row):
             postgresql_where=text("enabled AND deleted_ms IS NULL"),
         ),
     )
+
+
+class ScheduleVersionRow(Row):
+    """What a schedule said, after `since_ms` and up to `until_ms`: what was planned then can be told later."""
+
+    __tablename__ = "schedule_version"
+
+    schedule_id: Mapped[str] = mapped_column(ForeignKey("schedule.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    zone_key: Mapped[str] = mapped_column(ForeignKey("zone.key"), index=True)
+    enabled: Mapped[bool]
+    definition: Mapped[dict[str, Any]]
+    since_ms: Mapped[int]
+    until_ms: Mapped[int | None]  # None: it is in force
 
 
 class ActRow(Row):

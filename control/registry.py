@@ -22,6 +22,8 @@ from control.paging import Order
 from control.records import Device, Site, Zone, ZoneParameters, ZoneSpec
 from control.sight import place_of_site, seen_sites
 from control.sites import SiteDetails, change_site, create_site, delete_site, get_site, list_sites
+from control.ticking import leave_out
+from control.versions import end_version
 from control.zones import add_zones, change_zone, get_zone, list_zones, zone_numbers
 from gateway.topics import Address
 
@@ -184,10 +186,14 @@ def revoke_device(session: Session, key: str, *, now_ms: int, version: int | Non
     row = _live(session, key)
     check_version(row, "device", version)
     _record(session, trail or Trail("tirta", "local", now_ms), "device.revoke", row, before={"title": row.title})
+    for zone_key in session.scalars(select(ZoneRow.key).where(ZoneRow.device_key == row.key)).all():
+        leave_out(session, zone_key, now_ms)
     row.revoked_ms, row.online, row.password_hash = now_ms, False, ""
     zone_keys = select(ZoneRow.key).where(ZoneRow.device_key == row.key)
-    for schedule in session.scalars(select(ScheduleRow).where(ScheduleRow.zone_key.in_(zone_keys))):
-        schedule.deleted_ms = schedule.deleted_ms or now_ms
+    for schedule in session.scalars(select(ScheduleRow).where(ScheduleRow.zone_key.in_(zone_keys))).all():
+        if schedule.deleted_ms is None:
+            end_version(session, schedule.id, now_ms)
+            schedule.deleted_ms = now_ms
 
 
 def set_password_hash(session: Session, key: str, password_hash: str, *, trail: Trail | None = None) -> None:

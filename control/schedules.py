@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Schedules: what is to be done in a zone (`control.definitions`), under which version.
 
-Invariant: a zone has at most one enabled schedule; every change makes a new version, and acts name the version they
-follow, so that an act planned under one is never taken for an act of another.
+Invariants: a zone has at most one enabled schedule; every change makes a new version, and acts name the version they
+follow, so that an act planned under one is never taken for an act of another; what had come under a version and was not
+begun when it ended is in the ledger as skipped.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from control.models import ScheduleRow, SiteRow, ZoneRow
 from control.paging import Order, cut
 from control.records import Schedule
 from control.sight import place_of_site, seen_devices
+from control.ticking import leave_out
+from control.versions import end_version, keep_version
 from control.zones import get_zone
 
 __all__ = ["change_schedule", "create_schedule", "delete_schedule", "get_schedule", "list_schedules"]
@@ -72,6 +75,7 @@ def create_schedule(
         _only_enabled(session, row)
     session.add(row)
     session.flush()
+    keep_version(session, row)
     _record(session, trail, "schedule.create", row, now_ms, after=_told(row))
     return _schedule(row)
 
@@ -123,6 +127,7 @@ def change_schedule(
     if version is not None and version != row.version:
         raise Stale("schedule", row.version, version, row.updated_by, row.updated_ms)
     before = _told(row)
+    leave_out(session, row.zone_key, now_ms)
     if definition is not None:
         parsed = parse_definition(definition)
         if parsed.type != row.kind:
@@ -137,6 +142,7 @@ def change_schedule(
     row.updated_ms = now_ms
     row.updated_by = None if trail is None else trail.actor
     session.flush()
+    keep_version(session, row)
     _record(session, trail, "schedule.change", row, now_ms, before=before, after=_told(row))
     return _schedule(row)
 
@@ -148,6 +154,8 @@ def delete_schedule(
     row = _live(session, schedule_id)
     if version is not None and version != row.version:
         raise Stale("schedule", row.version, version, row.updated_by, row.updated_ms)
+    leave_out(session, row.zone_key, now_ms)
+    end_version(session, row.id, now_ms)
     row.deleted_ms = now_ms
     _record(session, trail, "schedule.delete", row, now_ms, before=_told(row))
 

@@ -8,7 +8,7 @@ given within its grace, or kept as skipped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sqlalchemy import select
@@ -30,7 +30,7 @@ from control.plots import Plot, PlotCache, load_plots
 from control.records import Act, Decision
 from rules.reasons import Reason, names
 
-__all__ = ["MINUTE_MS", "TickResult", "run_tick"]
+__all__ = ["MINUTE_MS", "TickResult", "leave_out", "run_tick"]
 
 MINUTE_MS: Final = 60_000
 MAX_MISSED: Final = 500  # missed moments of one zone that are kept at a time; a longer list is cut at its old end
@@ -85,6 +85,18 @@ def run_tick(
     else:
         state.last_tick_ms = max(state.last_tick_ms, now_ms)
     return result
+
+
+def leave_out(session: Session, zone_key: str, now_ms: int) -> list[Act]:
+    """Keep as skipped what has come in a zone and did not begin, and return that: what planned it is about to end."""
+    state = session.get(ControllerRow, 1)
+    last_ms = now_ms if state is None else min(state.last_tick_ms, now_ms)
+    plots = [
+        plot for plot in load_plots(session, PlotCache(), zone_key) if not isinstance(plot.definition, IrrigationDefinition)
+    ]
+    pending = list(_pending(session, Agenda(), plots, last_ms, now_ms))
+    plans = [replace(_skipped(plot, due, now_ms), cause="schedule-changed") for plot, dues in pending for due in dues]
+    return [act for act, new in plan_acts(session, plans) if new]
 
 
 def _conclude(
@@ -185,9 +197,9 @@ def _pending(
     """Give each plot with planned moments that have come, and of which the ledger knows nothing, oldest first."""
     keyed = []
     for plot, moments in zip(plots, agenda.due(plots, [_since(plot, last_ms) for plot in plots], now_ms), strict=True):
-        if not moments and _once(plot):
-            latest = agenda.latest(plot, now_ms)
-            moments = [latest] if latest is not None and latest.planned_ms > plot.since_ms else []
+        if _once(plot):  # the one before may wait still, and is concluded when the next one comes
+            before = agenda.latest(plot, moments[0].planned_ms - 1 if moments else now_ms)
+            moments = [before, *moments] if before is not None and before.planned_ms > plot.since_ms else moments
         if moments:
             keyed.append((plot, {_act_key(plot, due.planned_ms): due for due in moments[-MAX_MISSED:]}))
     known: set[str] = set()

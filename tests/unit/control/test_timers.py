@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from control import registry, schedules
 from control.database import Database
 from tests.unit.control.stage import BED, POND, Pilot, at, prepare
 
@@ -150,3 +151,48 @@ async def test_meals_follow_the_days_of_a_calendar(pilot: Database) -> None:
     await house.online("pond")
     await house.minute(2)
     assert [command["amount"]["grams"] for command in house.commands()] == [100]
+
+
+async def test_timer_that_makes_up_once_keeps_a_row_of_each_run_that_was_not_made_up(pilot: Database) -> None:
+    starts = [{"time": time, "litres": 20.0} for time in ("05:30", "06:00", "06:30")]
+    house = prepare(pilot, "05:29", (BED, timer("once", starts=starts)))
+    await house.minute(70)  # the device is away all the time
+    await house.online("garden")
+    await house.minute(2)
+    assert [(act.planned_ms, act.state) for act in house.acts(BED)] == [
+        (at("06:30"), "sent"),
+        (at("06:00"), "skipped"),
+        (at("05:30"), "skipped"),
+    ]
+
+
+@pytest.mark.parametrize("how", ["change", "disable", "delete", "revoke"])
+async def test_timer_whose_schedule_ends_while_a_run_waits_keeps_a_row_of_it(pilot: Database, how: str) -> None:
+    house = prepare(pilot, "05:29", (BED, timer()))
+    await house.minute(5)  # the device is away
+    assert house.acts(BED) == []
+    now_ms = house.clock.now_ms()
+    with pilot.session() as session:
+        [schedule], _ = schedules.list_schedules(session, zone_key=BED)
+        if how == "change":
+            schedules.change_schedule(session, schedule.id, definition=timer(litres_day=90.0), now_ms=now_ms)
+        elif how == "disable":
+            schedules.change_schedule(session, schedule.id, enabled=False, now_ms=now_ms)
+        elif how == "delete":
+            schedules.delete_schedule(session, schedule.id, now_ms=now_ms)
+        else:
+            registry.revoke_device(session, "pilot:garden", now_ms=now_ms)
+    [act] = house.acts(BED)
+    assert (act.planned_ms, act.version, act.state, act.reason) == (at("05:30"), 1, "skipped", "schedule-changed")
+    await house.minute(60)
+    assert len(house.acts(BED)) == 1
+
+
+async def test_timer_changed_after_its_run_began_keeps_no_second_row(pilot: Database) -> None:
+    house = prepare(pilot, "05:29", (BED, timer()))
+    await house.online("garden")
+    await house.minute(3)
+    with pilot.session() as session:
+        [schedule], _ = schedules.list_schedules(session, zone_key=BED)
+        schedules.change_schedule(session, schedule.id, definition=timer(litres_day=90.0), now_ms=house.clock.now_ms())
+    assert ledger_of(house) == {("sent", None): 1}
