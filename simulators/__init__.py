@@ -7,14 +7,17 @@ from simulators.controller import VirtualIrrigationController
 from simulators.device import VirtualDevice
 from simulators.errors import InvalidScenario, MemoryInUse, SimulatorError
 from simulators.events import Event, What
+from simulators.faults import Fault, Faults, parse_fault
 from simulators.feeder import VirtualPondFeeder
-from simulators.fleet import build_device, run
+from simulators.fleet import build_device, check_faults, run
 from simulators.scenario import Scenario, load_scenario, parse_scenario
 from simulators.shell import BrokerAddress
 
 __all__ = [
     "BrokerAddress",
     "Event",
+    "Fault",
+    "Faults",
     "InvalidScenario",
     "MemoryInUse",
     "Scenario",
@@ -24,7 +27,9 @@ __all__ = [
     "VirtualPondFeeder",
     "What",
     "build_device",
+    "check_faults",
     "load_scenario",
+    "parse_fault",
     "parse_scenario",
     "run",
 ]

@@ -31,6 +31,7 @@ from gateway.topics import Address, Channel
 from simulators.acts import Act, find_fault_in, plan_act
 from simulators.configuration import FACTORY, apply_config
 from simulators.events import Event, Watcher, What
+from simulators.faults import Faults
 from simulators.ledger import Ledger
 from simulators.machine import Machine, Place
 from simulators.memory import Memory
@@ -65,6 +66,8 @@ class VirtualDevice:
         Whether it speaks CBOR and not JSON.
     synchronised : bool
         Whether it has found the time; without it records carry no `ts` and acts are refused.
+    faults : Faults or None
+        What breaks, and when; cutting its power is the shell's.
     watch : callable or None
         Told of every event, in order.
     """
@@ -79,9 +82,11 @@ class VirtualDevice:
         seed: int = 0,
         cbor: bool = False,
         synchronised: bool = True,
+        faults: Faults | None = None,
         watch: Watcher | None = None,
     ) -> None:
         self.address = address
+        self.faults = faults or Faults(address)
         self.machine = machine
         self.synchronised = synchronised
         self.ledger = Ledger(memory)
@@ -90,7 +95,7 @@ class VirtualDevice:
         self._watch = watch
         self._now = now_ms
         self._acts: dict[Place, Act] = {}
-        self._speech = Speech(memory, cbor=cbor)
+        self._speech = Speech(memory, cbor=cbor, lost=lambda: self.faults.has("dropped-replies", self._now))
         self._local = 0
         kept = memory.recall("config")
         self.config = FACTORY if kept is None else msgspec.convert(kept, Reported)
@@ -99,6 +104,7 @@ class VirtualDevice:
     # Starting
 
     def _boot(self, seed: int) -> None:
+        self._suffer()
         self._phase_ms = int(np.random.default_rng([seed]).integers(0, DAY_MS))
         self._recorder.restore_nature(self._now)
         with self._memory.atomic():
@@ -214,9 +220,15 @@ class VirtualDevice:
                 self._recorder.measure_all(self._now, timed=self.synchronised)
                 self._due = self._next_due()
             else:
-                self._step(min(STEP_MS, now_ms - self._now, self._due - self._now))
+                change = self.faults.next_change_ms(self._now) or now_ms
+                self._step(min(STEP_MS, now_ms - self._now, self._due - self._now, change - self._now))
+
+    def _suffer(self) -> None:
+        if self.faults.all:
+            self.machine.suffer(self.faults.at(self._now))
 
     def _step(self, at_most_ms: int) -> None:
+        self._suffer()
         step = min([at_most_ms, *(self._act_ms(act) for act in self._acts.values())])
         faults = {place: self.machine.fault(place) for place in self._acts}
         self._now += step

@@ -23,6 +23,7 @@ class What(StrEnum):
     ACT_REFUSED = "act_refused"
     RECORDS_ACKNOWLEDGED = "records_acknowledged"
     RECORDS_STORED = "records_stored"
+    POWER_CUT = "power_cut"
     NOTE_RECEIVED = "note_received"  # the platform's word on something wrong
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from simulators.faults import Fault
 from simulators.machine import Place
 from simulators.physics import Pond, Weather
 
@@ -19,6 +20,7 @@ __all__ = ["VirtualPondFeeder"]
 AERATOR_AMPERES: Final = 3.4
 MOTOR_AMPERES: Final = 1.2  # while it throws feed
 JAM_AMPERES: Final = 4.5  # while it pulls and nothing falls
+LIGHT_AMPERES: Final = 0.4  # while it turns in an empty hopper
 _KEPT: Final = (
     "biomass_kg", "oxygen", "temperature", "ammonia",
     "hopper_g", "uneaten_g", "eaten_g", "spoilt_g", "dispensed_g", "refilled_g",
@@ -55,7 +57,7 @@ class VirtualPondFeeder:
         pond = self.ponds[place[0] - 1]
         if place[1] != "feed":
             return None
-        if pond.hopper_g <= 0.0:
+        if pond.in_hopper_g <= 0.0:
             return "hopper-empty"
         return "jam" if pond.jammed or pond.site.feeder_g_s <= 0.0 else None
 
@@ -74,7 +76,7 @@ class VirtualPondFeeder:
     def measure(self, zone: int, now_ms: int, random: np.random.Generator) -> dict[str, float | bool]:
         pond, noise = self.ponds[zone - 1], random.standard_normal(5)
         aerating, feeding = (zone, "aerate") in self._running, (zone, "feed") in self._running
-        amperes = (JAM_AMPERES if pond.jammed else MOTOR_AMPERES) if feeding else 0.0
+        amperes = _amperes(pond) if feeding else 0.0
         sun = self._weather.at(now_ms).solar_radiation  # on the panel that charges the battery
         # By day algae take the carbon dioxide from the water, and its acid with it: pH goes with the oxygen.
         acidity = 7.2 + 0.12 * (pond.oxygen - 5.0)
@@ -84,13 +86,18 @@ class VirtualPondFeeder:
             "ph": round(min(max(acidity + 0.02 * float(noise[2]), 4.0), 10.0), 2),
             "ammonia_total": round(max(pond.ammonia + 0.01 * float(noise[3]), 0.0), 3),
             "water_level": round(pond.site.depth_m + 0.002 * float(noise[4]), 3),
-            "hopper_mass": round(pond.hopper_g, 1),
+            "hopper_mass": round(pond.in_hopper_g, 1),
             "feed_dispensed_total": round(pond.dispensed_g, 1),
             "aerator_on": aerating,
             "aerator_current": AERATOR_AMPERES if aerating else 0.0,
             "motor_current": amperes,
             "battery": round(12.6 + 1.6 * sun / (sun + 100.0) - 0.02 * amperes, 2),
         }
+
+    def suffer(self, faults: Sequence[Fault]) -> None:
+        for zone, pond in enumerate(self.ponds, start=1):
+            now = {fault.kind for fault in faults if fault.zone in (None, zone)}
+            pond.jammed, pond.emptied = "jam" in now, "empty-hopper" in now
 
     def snapshot(self) -> list[dict[str, float | bool]]:
         return [{name: getattr(pond, name) for name in _KEPT} for pond in self.ponds]
@@ -100,3 +107,10 @@ class VirtualPondFeeder:
         for pond, kept in zip(self.ponds, state, strict=False):
             for name in _KEPT:
                 setattr(pond, name, kept[name])
+
+
+def _amperes(pond: Pond) -> float:
+    """Return the current of a feeding motor that is on. [A]"""
+    if pond.jammed:
+        return JAM_AMPERES
+    return LIGHT_AMPERES if pond.in_hopper_g <= 0.0 else MOTOR_AMPERES

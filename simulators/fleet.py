@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
+import functools
 import random
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gateway.clock import Clock
@@ -20,6 +23,7 @@ from simulators.controller import VirtualIrrigationController
 from simulators.device import VirtualDevice
 from simulators.errors import InvalidScenario
 from simulators.events import Event, Watcher
+from simulators.faults import KINDS_OF_FAULT, MAX_FAULTS, Fault, Faults
 from simulators.feeder import VirtualPondFeeder
 from simulators.machine import Machine
 from simulators.memory import Memory, open_storage
@@ -28,7 +32,7 @@ from simulators.physics import Bed, Pond, Weather
 from simulators.scenario import DeviceSpec, Scenario, SiteSpec
 from simulators.shell import BrokerAddress, Shell
 
-__all__ = ["build_device", "run"]
+__all__ = ["build_device", "check_faults", "run"]
 
 STORAGE_NAME = "devices.sqlite"
 
@@ -41,6 +45,7 @@ async def run(
     *,
     state_dir: Path | None = None,
     seed: int | None = None,
+    faults: Sequence[Fault] = (),
     on_event: Watcher | None = None,
     oracle: bool = False,
 ) -> None:
@@ -54,6 +59,8 @@ async def run(
         Where the devices' non-volatile memory lies; None forgets all at the end.
     seed : int or None
         Of noise and weather; None takes the scenario's.
+    faults : sequence of Fault
+        What breaks, and when, since now.
     on_event : callable or None
         Told of everything that happens; called in the event loop, so it must be quick.
     oracle : bool
@@ -62,7 +69,7 @@ async def run(
     Raises
     ------
     InvalidScenario
-        A device has no password, or an oracle has no folder.
+        A device has no password, a fault is of no device here, or an oracle has no folder.
     MemoryInUse
         Another process runs devices in this folder.
     """
@@ -72,7 +79,8 @@ async def run(
         raise InvalidScenario(f"no password for the device {missing[0]}; create it, or add it to the credentials")
     if oracle and state_dir is None:
         raise InvalidScenario("an oracle writes into the state folder; name one")
-    chosen = scenario.seed if seed is None else seed
+    check_faults(scenario, faults)
+    chosen, origin_ms = scenario.seed if seed is None else seed, clock.now_ms()
     with contextlib.ExitStack() as stack:
         watch = on_event
         if state_dir is not None and oracle:
@@ -81,15 +89,23 @@ async def run(
         async with asyncio.TaskGroup() as devices:
             for place, (site, spec) in enumerate(places):
                 address = Address(site.name, spec.name)
-                device = build_device(site, spec, storage, clock.now_ms(), seed=chosen, watch=watch)
+                own = Faults(address, faults, origin_ms)
+                start = functools.partial(build_device, site, spec, storage, seed=chosen, faults=own, watch=watch)
                 protocol = spec.mqtt or ("3.1.1" if place % 2 == 0 else "5")
                 jitter = random.Random(_own_seed(chosen, address.username))
-                shell = Shell(device, broker, credentials[address], clock, jitter, protocol, watch)
+                shell = Shell(start(clock.now_ms()), broker, credentials[address], clock, jitter, start, protocol, watch)
                 devices.create_task(shell.run(), name=address.key)
 
 
 def build_device(
-    site: SiteSpec, spec: DeviceSpec, storage: sqlite3.Connection, now_ms: int, *, seed: int, watch: Watcher | None = None
+    site: SiteSpec,
+    spec: DeviceSpec,
+    storage: sqlite3.Connection,
+    now_ms: int,
+    *,
+    seed: int,
+    faults: Faults | None = None,
+    watch: Watcher | None = None,
 ) -> VirtualDevice:
     """Return one device of a scenario, with the scenario's seed; a second call on the same storage is its restart."""
     address = Address(site.name, spec.name)
@@ -104,7 +120,34 @@ def build_device(
     memory = Memory(storage, address.key)
     cbor, synchronised = spec.encoding == "cbor", spec.synchronised
     own = _own_seed(seed, address.username)
-    return VirtualDevice(address, machine, memory, now_ms, seed=own, cbor=cbor, synchronised=synchronised, watch=watch)
+    return VirtualDevice(
+        address, machine, memory, now_ms, seed=own, cbor=cbor, synchronised=synchronised, faults=faults, watch=watch
+    )
+
+
+def check_faults(scenario: Scenario, faults: Sequence[Fault]) -> None:
+    """Look whether each fault is of a device and a zone that the scenario has.
+
+    Raises
+    ------
+    InvalidScenario
+        With what there is.
+    """
+    devices = {Address(site.name, spec.name): spec for site in scenario.sites for spec in site.devices}
+    counts = Counter(fault.address for fault in faults)
+    for fault in faults:
+        name, spec = fault.address.username, devices.get(fault.address)
+        if spec is None:
+            near = difflib.get_close_matches(name, [address.username for address in devices], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {len(devices)}, such as {next(iter(devices)).username}"
+            raise InvalidScenario(f"--fault {name}={fault.kind}: the scenario has no such device; {hint}")
+        kind = KINDS_OF_FAULT[fault.kind]
+        if kind.device not in (None, spec.kind):
+            raise InvalidScenario(f"--fault {name}={fault.kind}: that is of a {kind.device}; {name} is a {spec.kind}")
+        if fault.zone is not None and fault.zone > spec.zones:
+            raise InvalidScenario(f"--fault {name}:{fault.zone}={fault.kind}: {name} has the zones 1 to {spec.zones}")
+        if counts[fault.address] > MAX_FAULTS:
+            raise InvalidScenario(f"--fault {name}: {counts[fault.address]} faults; a device takes up to {MAX_FAULTS}")
 
 
 def _own_seed(seed: int, name: str) -> int:

@@ -6,10 +6,12 @@ Two machines stand behind this: the irrigation controller's and the pond feeder'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+
+from simulators.faults import Fault
 
 __all__ = ["Machine", "Place"]
 
@@ -32,7 +34,7 @@ class Machine(Protocol):
         """How many beds or ponds there are."""
 
     def rate(self, place: Place) -> float:
-        """Return what the actuator gives when all is well. [L s-1, g s-1; 0 for what gives nothing]"""
+        """Return what the actuator gives now, while nothing stops it. [L s-1, g s-1; 0 for what gives nothing]"""
 
     def switch(self, place: Place, on: bool) -> None:
         """Open or close a valve, start or stop a motor."""
@@ -45,6 +47,9 @@ class Machine(Protocol):
 
     def measure(self, zone: int, now_ms: int, random: np.random.Generator) -> dict[str, float | bool]:
         """Read the sensors of one zone, with their noise."""
+
+    def suffer(self, faults: Sequence[Fault]) -> None:
+        """Be broken in these ways from now on, and in no other."""
 
     def snapshot(self) -> list[dict[str, float | bool]]:
         """Return the state of nature, zone by zone, for `restore`."""

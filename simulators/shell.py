@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thin shell around a virtual device: one MQTT connection after another, and a clock.
+"""The thin shell around a virtual device: its power, one MQTT connection after another, and a clock.
 
-Invariant: the device's time goes on whether or not there is a connection. Time is the clock's; keepalive, timeouts and the
-wait before connecting again are the wall's.
+Invariant: the device's time goes on whether or not there is a connection, as long as it has power. Time is the clock's;
+keepalive, timeouts and the wait before connecting again are the wall's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import collections
 import contextlib
 import logging
 import random
+import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -67,6 +69,8 @@ class Shell:
         The version of MQTT that it speaks.
     random : random.Random
         For the jitter of reconnecting.
+    start : callable
+        Returns the device as it is after a restart at that instant: what its power's being cut leaves of it.
     """
 
     device: VirtualDevice
@@ -74,14 +78,17 @@ class Shell:
     password: str
     clock: Clock
     random: random.Random
+    start: Callable[[int], VirtualDevice]
     protocol: Protocol = "3.1.1"
     watch: Watcher | None = None
     _queue: collections.deque[Outgoing] = field(default_factory=lambda: collections.deque(maxlen=OUTGOING))
     _online: bool = False
     _failed: bool = False
     _stopping: bool = False
+    _dark: bool = False  # without power
     _wake: asyncio.Event = field(default_factory=asyncio.Event)  # something is to be sent
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)  # the next tick may be due sooner than was thought
+    _connection: aiomqtt.Client | None = None
 
     @property
     def address(self) -> Address:
@@ -89,25 +96,58 @@ class Shell:
         return self.device.address
 
     async def run(self) -> None:
-        """Tick and talk until cancelled; then end what runs and say so."""
+        """Tick and talk until cancelled, also through cuts of its power; then end what runs and say so."""
+        try:
+            while True:
+                await self._run_until_cut()
+                await self._stay_dark()
+        finally:
+            # Without a connection there was nobody to say goodbye to, but what runs must end, and be known to have.
+            if not self._dark:
+                self.device.shut_down(self.clock.now_ms())
+
+    async def _run_until_cut(self) -> None:
         loops = [
             asyncio.create_task(self._tick(), name=f"tick {self.address.key}"),
             asyncio.create_task(self._stay_connected(), name=f"connect {self.address.key}"),
+            asyncio.create_task(self._wait_for_cut(), name=f"power {self.address.key}"),
         ]
         try:
             done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
             for loop in done:
-                loop.result()  # neither ends by itself but by an error
+                loop.result()  # only the power goes without an error
         finally:
             self._stopping = True
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
-            # Without a connection there was nobody to say goodbye to, but what runs must end, and be known to have.
-            self.device.shut_down(self.clock.now_ms())
+
+    async def _wait_for_cut(self) -> None:
+        """Return when the power is cut: from then on nothing of the device moves, says or keeps anything."""
+        cut_ms = self.device.faults.next_ms("power-cut", self.clock.now_ms())
+        if cut_ms is None:
+            await asyncio.Event().wait()
+            return
+        while (left_ms := cut_ms - self.clock.now_ms()) > 0:
+            await self.clock.sleep(left_ms / 1000.0)
+        self._dark = True
+        if self._connection is not None:
+            _cut_off(self._connection)
+
+    async def _stay_dark(self) -> None:
+        """Wait for the power, then start anew with what the memory holds."""
+        self._online = False
+        self._queue.clear()
+        self._tell(What.POWER_CUT)
+        while (back_ms := self.device.faults.over_ms("power-cut", self.clock.now_ms())) is None:
+            await asyncio.Event().wait()
+        while (left_ms := back_ms - self.clock.now_ms()) > 0:
+            await self.clock.sleep(left_ms / 1000.0)
+        self.device = self.start(self.clock.now_ms())
+        self._dark = self._stopping = False
 
     async def _tick(self) -> None:
-        while True:
+        while not self._dark:
             self._push(self.device.tick(self.clock.now_ms()))
             wait_s = (self.device.next_wake_ms - self.clock.now_ms()) / 1000.0
             self._hurry.clear()
@@ -155,13 +195,17 @@ class Shell:
                 logger.info("%s: connected again", self.address.key, extra={"action": "connect"})
             self._online, self._failed = True, False
             self._tell(What.CONNECTED)
+            self._connection = client
             try:
                 async with asyncio.TaskGroup() as loops:
                     loops.create_task(self._receive(client))
                     loops.create_task(self._send(client))
             except asyncio.CancelledError:
-                await self._say_goodbye(client)
+                if not self._dark:
+                    await self._say_goodbye(client)
                 raise
+            finally:
+                self._connection = None
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -169,7 +213,7 @@ class Shell:
                 address, channel = parse_topic(message.topic.value)
             except InvalidTopic:
                 continue
-            if address == self.address and isinstance(message.payload, bytes):
+            if not self._dark and address == self.address and isinstance(message.payload, bytes):
                 self._push(self.device.handle(channel, message.payload, self.clock.now_ms()))
                 self._hurry.set()
 
@@ -237,6 +281,14 @@ class Shell:
         # a task group that ends with errors leaves it raised in Python 3.11 and 3.12.
         if self._stopping:
             raise asyncio.CancelledError
+
+
+def _cut_off(client: aiomqtt.Client) -> None:
+    """Let a connection end as it does when a power supply goes: without a word."""
+    link = client._client.socket()  # aiomqtt itself ends every connection with a goodbye
+    if isinstance(link, socket.socket):
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
 
 
 def _heed_cancellation() -> None:

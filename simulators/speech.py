@@ -6,6 +6,7 @@ Invariant: a final ack is on non-volatile memory until the broker has it; everyt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,11 +32,18 @@ class Outgoing:
 
 
 class Speech:
-    """Collect messages until somebody takes them."""
+    """Collect messages until somebody takes them.
 
-    def __init__(self, memory: Memory, *, cbor: bool) -> None:
+    Parameters
+    ----------
+    lost : callable
+        Whether what is said now is lost on the way, without the device's knowing.
+    """
+
+    def __init__(self, memory: Memory, *, cbor: bool, lost: Callable[[], bool] = lambda: False) -> None:
         self._memory = memory
         self._cbor = cbor
+        self._lost = lost
         self._out: list[Outgoing] = []
 
     def say(self, channel: Channel, message: msgspec.Struct, *, retain: bool = False) -> None:
@@ -66,6 +74,10 @@ class Speech:
             self._memory.write("delete from acks where device = ? and place = ?", sent.place)
 
     def drain(self) -> list[Outgoing]:
-        """Take all that was added."""
+        """Take all that was added, less what is lost."""
         out, self._out = self._out, []
-        return out
+        if not self._lost():
+            return out
+        for gone in out:
+            self.acknowledge(gone)  # it believes that the broker has it
+        return []

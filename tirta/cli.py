@@ -151,12 +151,20 @@ def simulate(
     clock: Annotated[Path | None, typer.Option(metavar="FILE", help="clock.json of a Tirta that runs fast.")] = None,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the devices' memory here between runs.")] = None,
     oracle: Annotated[bool, typer.Option("--oracle", help="Write into DIR what each device saw acknowledged and did.")] = False,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SITE/DEVICE[:ZONE]=FAULT[:NUMBER][@FROM..UNTIL]",
+            help="Break something, for as long as is said; can be given again. FAULT: leak, burst, clog, no-water, jam, "
+            "empty-hopper, power-cut, dropped-replies. FROM, UNTIL: since the start, as 600s, 10m, 2h.",
+        ),
+    ] = None,
 ) -> None:
     """Play virtual devices: controllers and feeders that obey the wire contract, with their beds, ponds and weather."""
     from tirta.simulate import Simulation, run_simulation
 
     _log("info")
-    run_simulation(Simulation(scenario, broker, api, token_file, credentials, ca, clock, state, oracle))
+    run_simulation(Simulation(scenario, broker, api, token_file, credentials, ca, clock, state, oracle, fault or ()))
 
 
 @app.command()

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from gateway import Address, Clock
 from gateway.broker_url import parse_broker_url, tls_context
 from gateway.clock import ScaledClock, WallClock, read_clock
 from gateway.processes import write_private
-from simulators import BrokerAddress, Event, Scenario, What, load_scenario, run
+from simulators import BrokerAddress, Event, Fault, Scenario, What, check_faults, load_scenario, parse_fault, run
 from simulators.scenario import DeviceSpec
 from tirta.client import Client, NewZone
 from tirta.demo import read_credentials, zone_specs
@@ -27,7 +27,15 @@ __all__ = ["Simulation", "run_simulation"]
 
 logger = logging.getLogger(__name__)
 
-_TOLD = {What.CONNECTED, What.DISCONNECTED, What.ACT_BEGUN, What.ACT_ENDED, What.ACT_REFUSED, What.NOTE_RECEIVED}
+_TOLD = {
+    What.CONNECTED,
+    What.DISCONNECTED,
+    What.ACT_BEGUN,
+    What.ACT_ENDED,
+    What.ACT_REFUSED,
+    What.POWER_CUT,
+    What.NOTE_RECEIVED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class Simulation:
     clock: Path | None
     state: Path | None
     oracle: bool
+    faults: Sequence[str] = ()
 
 
 def run_simulation(simulation: Simulation) -> None:
@@ -53,9 +62,11 @@ def run_simulation(simulation: Simulation) -> None:
     NotPossible
         The options do not go together.
     InvalidScenario, InvalidAddress, ServiceAnswer
-        The scenario, an address or the service is not as it should be.
+        The scenario, a fault, an address or the service is not as it should be.
     """
     scenario = load_scenario(simulation.scenario)
+    faults = [parse_fault(text) for text in simulation.faults]
+    check_faults(scenario, faults)  # before anything is created
     address = parse_broker_url(simulation.broker)
     broker = BrokerAddress(address.host, address.port, tls_context(simulation.ca) if address.tls else None)
     clock: Clock = (read_clock(simulation.clock) if simulation.clock else None) or WallClock()
@@ -74,11 +85,16 @@ def run_simulation(simulation: Simulation) -> None:
             passwords = _create_devices(client, scenario, simulation.state)
             if simulation.clock is None:
                 clock = _clock_of(client)
-    asyncio.run(_run(simulation, scenario, broker, passwords, clock))
+    asyncio.run(_run(simulation, scenario, faults, broker, passwords, clock))
 
 
 async def _run(
-    simulation: Simulation, scenario: Scenario, broker: BrokerAddress, passwords: Mapping[Address, str], clock: Clock
+    simulation: Simulation,
+    scenario: Scenario,
+    faults: Sequence[Fault],
+    broker: BrokerAddress,
+    passwords: Mapping[Address, str],
+    clock: Clock,
 ) -> None:
     work = asyncio.ensure_future(
         run(
@@ -87,6 +103,7 @@ async def _run(
             passwords,
             clock,
             state_dir=simulation.state,
+            faults=faults,
             on_event=_tell,
             oracle=simulation.oracle,
         )

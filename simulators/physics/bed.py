@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bed of plants as one bucket of soil: watered from above, dried by the sun, drained below.
 
-Invariant (mass balance): water held = water held at first + applied + rain - evaporated - drained - run off.
+Invariant (mass balance): water held = water held at first + applied + rain - evaporated - drained - run off. What the meter
+counted is more than what was applied where a pipe behind it has burst.
 The formulas are the simulator's own on purpose: rules judged against themselves would always be right.
 """
 
@@ -19,6 +20,7 @@ SUN_TO_VAPOUR: Final = 0.65  # share of the sun's energy that evaporates water f
 NIGHT_VAPOUR: Final = 0.01  # what evaporates without any sun [mm h-1]
 DRAIN_HOURS: Final = 6.0  # in which about two thirds of the water above field capacity drain away [h]
 SOIL_LAG_HOURS: Final = 5.0  # with which the soil follows the air's temperature [h]
+BURST_REACHES: Final = 0.2  # of the rated flow, what still comes to the bed when the pipe behind the meter has burst [1]
 EASY_SHARE: Final = 0.5  # of the water between field capacity and wilting point, plants take so much with ease [1]
 
 
@@ -49,7 +51,19 @@ class BedSite:
 
 @dataclass(slots=True)
 class Bed:
-    """What changes: the water held, the warmth, and the running sums. [mm, degC, mm, L]"""
+    """What changes: the water held, the warmth, the running sums, and what is broken. [mm, degC, mm, L]
+
+    Attributes
+    ----------
+    supply : bool
+        False: the main is shut, the valve opens and nothing flows.
+    clogged : float
+        Share of the flow that is lost in clogged emitters. [1]
+    burst : float
+        The flow through an open valve as a multiple of the rated one: above 1 the pipe behind the meter has burst. [1]
+    leak_l_min : float
+        What runs through the valve while it is shut. [L min-1]
+    """
 
     site: BedSite
     water_mm: float
@@ -59,7 +73,11 @@ class Bed:
     evaporated_mm: float = 0.0
     drained_mm: float = 0.0
     runoff_mm: float = 0.0
-    supply: bool = True  # false: the main is shut, the valve opens and nothing flows
+    metered_l: float = 0.0
+    supply: bool = True
+    clogged: float = 0.0
+    burst: float = 1.0
+    leak_l_min: float = 0.0
 
     @classmethod
     def at_moisture(cls, site: BedSite, soil_moisture: float) -> Bed:
@@ -71,13 +89,26 @@ class Bed:
         """Volumetric water content. [m3 m-3]"""
         return self.water_mm / (self.site.root_depth_m * 1000.0)
 
+    @property
+    def open_l_min(self) -> float:
+        """What the open valve lets through while there is water. [L min-1]"""
+        return self.site.flow_l_min * (1.0 - self.clogged) * self.burst
+
+    def flow_l_min(self, watering: bool) -> float:
+        """Return what the meter sees, the valve being open or shut. [L min-1]"""
+        if not self.supply:
+            return 0.0
+        return self.open_l_min if watering else self.leak_l_min
+
     def advance(self, sky: Sky, seconds: float, watering: bool) -> float:
-        """Let time pass, at most some minutes at once; return what the valve let through. [L]"""
+        """Let time pass, at most some minutes at once; return what the meter counted. [L]"""
         site, hours = self.site, seconds / 3600.0
-        litres = site.flow_l_min * seconds / 60.0 if watering and self.supply else 0.0
+        litres = self.flow_l_min(watering) * seconds / 60.0
+        reached = litres / self.burst * BURST_REACHES if watering and self.burst > 1.0 else litres
         rain = sky.rain_mm_h * hours
-        self.water_mm += litres / site.area_m2 + rain
-        self.applied_l += litres
+        self.water_mm += reached / site.area_m2 + rain
+        self.applied_l += reached
+        self.metered_l += litres
         self.rain_mm += rain
         self._evaporate(sky, seconds)
         depth = site.root_depth_m * 1000.0

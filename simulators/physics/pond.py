@@ -59,7 +59,15 @@ class PondSite:
 
 @dataclass(slots=True)
 class Pond:
-    """What changes. [kg, mg L-1, degC, mg L-1, g]"""
+    """What changes. [kg, mg L-1, degC, mg L-1, g]
+
+    Attributes
+    ----------
+    jammed : bool
+        The motor pulls and nothing falls.
+    emptied : bool
+        The hopper stands empty, whatever is counted for it: its feed is back when this is over.
+    """
 
     site: PondSite
     biomass_kg: float = 40.0
@@ -72,12 +80,18 @@ class Pond:
     spoilt_g: float = 0.0
     dispensed_g: float = 0.0
     refilled_g: float = 0.0
-    jammed: bool = False  # the motor pulls and nothing falls
+    jammed: bool = False
+    emptied: bool = False
+
+    @property
+    def in_hopper_g(self) -> float:
+        """What the scale under the hopper feels. [g]"""
+        return 0.0 if self.emptied else self.hopper_g
 
     def advance(self, sky: Sky, seconds: float, feeding: bool, aerating: bool) -> float:
         """Let time pass, at most some minutes at once; return what the feeder threw. [g]"""
         hours = seconds / 3600.0
-        thrown = 0.0 if self.jammed or not feeding else min(self.site.feeder_g_s * seconds, self.hopper_g)
+        thrown = 0.0 if self.jammed or not feeding else min(self.site.feeder_g_s * seconds, self.in_hopper_g)
         self.hopper_g -= thrown
         self.dispensed_g += thrown
         self.uneaten_g += thrown

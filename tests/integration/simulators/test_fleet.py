@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import random
@@ -23,7 +24,7 @@ from gateway.clock import Clock, ScaledClock, SteppedClock
 from gateway.credentials import CONTROL, INGEST, new_credential
 from gateway.messages import Amount
 from gateway.topics import Address
-from simulators import BrokerAddress, MemoryInUse, build_device, load_scenario, run
+from simulators import BrokerAddress, MemoryInUse, build_device, load_scenario, parse_fault, run
 from simulators.memory import open_storage
 from simulators.shell import Shell
 from tests.servers.mosquitto import Mosquitto, free_port
@@ -109,15 +110,15 @@ class Platform:
 class Fleet:
     """The demo's devices as a task of this process."""
 
-    def __init__(self, broker: Mosquitto, folder: Path) -> None:
-        self.broker, self.folder = broker, folder
+    def __init__(self, broker: Mosquitto, folder: Path, *faults: str) -> None:
+        self.broker, self.folder, self.faults = broker, folder, [parse_fault(fault) for fault in faults]
         self.clock: Clock = ScaledClock(time.time_ns() // 1_000_000, START_MS, SPEED)
 
     async def __aenter__(self) -> Fleet:
         passwords = {address: self.broker[address.username].password for address in (GARDEN, POND)}
         address = BrokerAddress(self.broker.host, self.broker.port)
         self.task = asyncio.create_task(
-            run(load_scenario("demo"), address, passwords, self.clock, state_dir=self.folder, oracle=True)
+            run(load_scenario("demo"), address, passwords, self.clock, state_dir=self.folder, faults=self.faults, oracle=True)
         )
         return self
 
@@ -223,12 +224,28 @@ async def test_run_with_broker_and_platform_dead_closes_the_valve_in_time_and_sa
     assert platform.final("a")[0] == ("done", "max-seconds")
 
 
+async def test_run_with_its_power_cut_within_a_run_is_gone_without_a_word_and_says_after_that_it_does_not_know(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    platform = Platform(broker)
+    async with platform.listen(), Fleet(broker, tmp_path / "state", "pilot/garden=power-cut@40m..60m") as fleet:
+        await platform.until(lambda: platform.messages(GARDEN, "status"))
+        await platform.say(GARDEN, "command", fleet.command("a", 1, "irrigate", amount={"seconds": 86400}, max_seconds=86400))
+        await platform.until(lambda: len([one for one in platform.messages(GARDEN, "status") if one["online"]]) > 1)
+        await platform.until(lambda: platform.messages(GARDEN, "status")[-1]["online"] is False)
+        assert platform.final("a") == []
+        await platform.until(lambda: platform.final("a"))
+        await platform.until(lambda: platform.messages(GARDEN, "status")[-1].get("boot") == 2)
+    assert platform.final("a")[0] == ("indeterminate", None)
+
+
 async def test_shell_stopped_without_a_broker_still_ends_what_runs(tmp_path: Path) -> None:
     (site,) = load_scenario("demo").sites
-    device = build_device(site, site.devices[0], open_storage(None), START_MS, seed=1)
+    start = functools.partial(build_device, site, site.devices[0], open_storage(None), seed=1)
+    device = start(START_MS)
     device.press("irrigate", 1, Amount(seconds=60), 60, START_MS)
     clock = SteppedClock(START_MS)
-    shell = Shell(device, BrokerAddress("127.0.0.1", free_port()), "x", clock, random.Random(1))
+    shell = Shell(device, BrokerAddress("127.0.0.1", free_port()), "x", clock, random.Random(1), start)
     task = asyncio.create_task(shell.run())
     await asyncio.sleep(0.2)
     await clock.advance(10.0)

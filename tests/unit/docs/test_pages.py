@@ -21,6 +21,7 @@ from ingest.store.touched import TOUCHED_MAX
 from ingest.tail import MAX_TAIL_BURSTS, MAX_TAIL_ROWS
 from ingest.writer import WriterConfig
 from rules import Reason, names
+from simulators.faults import KINDS_OF_FAULT
 from tests.unit.api.house import House, open_house
 
 ROOT = Path(__file__).parents[3]
@@ -157,3 +158,7 @@ def test_bounds_of_ingest_are_those_of_the_code() -> None:
     assert f"| on disk, not yet decided about | {ingest.pending_bytes >> 20} MiB," in bounds
     assert f"up to {MAX_TAIL_ROWS:,} or {MAX_TAIL_BURSTS:,} bursts" in bounds
     assert f"{TOUCHED_MAX:,}, then the store takes no more rows" in bounds
+
+
+def test_simulators_page_lists_every_fault() -> None:
+    assert first_cells(section(page("simulators.md"), "Faults")) == list(KINDS_OF_FAULT)
