@@ -72,7 +72,7 @@ class ControllerConfig:
 
     stale_s: float = 900.0
     telemetry_s: int = 60
-    decision_days: int = 400
+    decision_days: int = 90
     parallel: int = 64
     retry_wall_s: float = 1.0
 

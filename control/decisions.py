@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from control.access import Principal
 from control.checks import storable
 from control.database import in_parts
-from control.models import DecisionRow, ZoneRow, ZoneStateRow
+from control.models import DecisionFormRow, DecisionRow, ZoneRow, ZoneStateRow
 from control.paging import Order, cut
 from control.records import Decision, Seen
 from control.sight import seen_devices
@@ -27,7 +27,11 @@ from rules.reasons import names
 __all__ = ["Finding", "list_decisions", "prune_decisions", "store_decisions"]
 
 SIGNIFICANT: Final = 6  # digits kept of a number that a rule saw
+STATE: Final = (ZoneStateRow.latched, ZoneStateRow.kind, ZoneStateRow.acted, ZoneStateRow.reasons, ZoneStateRow.carried_l)
 ORDER: Final = Order(DecisionRow.id, {"id": DecisionRow.id, "at": DecisionRow.at_ms}, "-id", number=True)
+
+_STATE_NAMES: Final = ("zone_key", *(column.key for column in STATE))
+_State = tuple[Any, ...]  # the values of STATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +67,18 @@ class Finding:
 def store_decisions(session: Session, findings: Sequence[Finding]) -> list[Decision]:
     """Keep those findings that are news as decisions, in their order, and return these."""
     states = _states(session, {finding.zone_key for finding in findings})
-    rows = []
+    known = set(states)
+    changed: set[str] = set()
+    news = []
     for one in findings:
-        state = states.get(one.zone_key)
-        if state is None:
-            state = ZoneStateRow(zone_key=one.zone_key, latched=one.latched, kind="", acted=False, reasons=0, carried_l=0.0)
-            states[one.zone_key] = state
-            session.add(state)
-        news = (state.kind, state.acted, state.reasons) != (one.kind, one.acted, one.reasons)
-        state.latched, state.kind, state.acted, state.reasons = one.latched, one.kind, one.acted, one.reasons
-        state.carried_l = one.carried_l
-        if news or one.acted or one.planned:
-            rows.append(_row(one))
-    session.add_all(rows)
-    session.flush()
-    return [_decision(row) for row in rows]
+        before, now = states.get(one.zone_key), _state(one)
+        if before != now:
+            states[one.zone_key] = now
+            changed.add(one.zone_key)
+        if one.acted or one.planned or before is None or before[1:4] != now[1:4]:
+            news.append(one)
+    _keep_states(session, {key: states[key] for key in changed}, known)
+    return _keep(session, news)
 
 
 def list_decisions(
@@ -103,24 +104,63 @@ def prune_decisions(session: Session, before_ms: int) -> None:
     session.execute(delete(DecisionRow).where(DecisionRow.at_ms < before_ms))
 
 
-def _states(session: Session, zone_keys: Collection[str]) -> dict[str, ZoneStateRow]:
-    found: dict[str, ZoneStateRow] = {}
+def _state(one: Finding) -> _State:
+    return one.latched, one.kind, one.acted, one.reasons, one.carried_l
+
+
+def _states(session: Session, zone_keys: Collection[str]) -> dict[str, _State]:
+    found: dict[str, _State] = {}
+    session.flush()
     for part in in_parts(zone_keys):
-        query = select(ZoneStateRow).where(ZoneStateRow.zone_key.in_(part))
-        found.update((row.zone_key, row) for row in session.scalars(query))
+        query = select(ZoneStateRow.zone_key, *STATE).where(ZoneStateRow.zone_key.in_(part))
+        found.update((row[0], tuple(row[1:])) for row in session.connection().execute(query))
     return found
 
 
-def _row(one: Finding) -> DecisionRow:
-    return DecisionRow(
-        zone_key=one.zone_key,
-        at_ms=one.at_ms,
-        kind=one.kind,
-        acted=one.acted,
-        reasons=one.reasons,
-        inputs={name: _plain(value) for name, value in one.inputs().items()},
-        act_id=one.act_id,
-    )
+def _keep_states(session: Session, states: Mapping[str, _State], known: Collection[str]) -> None:
+    # Past the mapper: at some minutes thousands of zones have news.
+    new = [dict(zip(_STATE_NAMES, (key, *state), strict=True)) for key, state in states.items() if key not in known]
+    moved = [dict(zip(_STATE_NAMES, (key, *state), strict=True)) for key, state in states.items() if key in known]
+    connection, table = session.connection(), ZoneStateRow.__table__
+    if new:
+        connection.execute(insert(ZoneStateRow), new)
+    if moved:
+        whose = table.c.zone_key == bindparam("whose")
+        connection.execute(update(ZoneStateRow).where(whose), [{"whose": row.pop("zone_key"), **row} for row in moved])
+
+
+def _keep(session: Session, news: Sequence[Finding]) -> list[Decision]:
+    """Write decisions, each as the values of a form: the names of what a rule saw are the same a million times."""
+    if not news:
+        return []
+    forms = {names: form for form, names in session.execute(select(DecisionFormRow.id, DecisionFormRow.names))}
+    inputs_of, rows = [], []
+    for one in news:
+        inputs = {name: _plain(value) for name, value in one.inputs().items()}
+        names_of = " ".join(inputs)
+        if names_of not in forms:
+            row = DecisionFormRow(names=names_of)
+            session.add(row)
+            session.flush()
+            forms[names_of] = row.id
+        inputs_of.append(inputs)
+        rows.append(
+            {
+                "zone_key": one.zone_key,
+                "at_ms": one.at_ms,
+                "kind": one.kind,
+                "acted": one.acted,
+                "reasons": one.reasons,
+                "form_id": forms[names_of],
+                "seen": list(inputs.values()),
+                "act_id": one.act_id,
+            }
+        )
+    ids = session.scalars(insert(DecisionRow).returning(DecisionRow.id, sort_by_parameter_order=True), rows).all()
+    return [
+        Decision(number, one.zone_key, one.at_ms, one.kind, one.acted, names(one.reasons), inputs, one.act_id)
+        for number, one, inputs in zip(ids, news, inputs_of, strict=True)
+    ]
 
 
 def _plain(value: Seen) -> Seen:
@@ -131,4 +171,5 @@ def _plain(value: Seen) -> Seen:
 
 
 def _decision(row: DecisionRow) -> Decision:
-    return Decision(row.id, row.zone_key, row.at_ms, row.kind, row.acted, names(row.reasons), row.inputs, row.act_id)
+    inputs = dict(zip(row.form.names.split(), row.seen, strict=True))
+    return Decision(row.id, row.zone_key, row.at_ms, row.kind, row.acted, names(row.reasons), inputs, row.act_id)

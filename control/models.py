@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 __all__ = [
     "OPEN_ACTS",
@@ -20,6 +20,7 @@ __all__ = [
     "Changeable",
     "CityRow",
     "ControllerRow",
+    "DecisionFormRow",
     "DecisionRow",
     "DeviceRow",
     "HolidayRow",
@@ -261,8 +262,17 @@ class TransitionRow(Row):
     actor: Mapped[str]
 
 
+class DecisionFormRow(Row):
+    """What the numbers of decisions are called, in order, with blanks between: there are few such forms."""
+
+    __tablename__ = "decision_form"
+
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
+    names: Mapped[str] = mapped_column(unique=True)
+
+
 class DecisionRow(Row):
-    """What a rule decided for a zone, with the numbers it saw."""
+    """What a rule decided for a zone, with the numbers it saw: `seen`, one for each name of its form."""
 
     __tablename__ = "decision"
 
@@ -272,8 +282,11 @@ class DecisionRow(Row):
     kind: Mapped[str]
     acted: Mapped[bool]
     reasons: Mapped[int]
-    inputs: Mapped[dict[str, Any]]
+    form_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("decision_form.id"))
+    seen: Mapped[list[Any]] = mapped_column(JSON)
     act_id: Mapped[str | None]
+
+    form: Mapped[DecisionFormRow] = relationship(lazy="joined", innerjoin=True)
 
     __table_args__ = (Index(None, "zone_key", "id"), Index(None, "at_ms"))
 

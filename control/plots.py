@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control.database import in_parts
+from control.decisions import STATE
 from control.definitions import AnyDefinition, parse_definition
 from control.holidays import load_holidays
 from control.models import DeviceRow, ScheduleRow, SiteRow, ZoneRow, ZoneStateRow
@@ -28,7 +29,7 @@ __all__ = ["Carried", "Plot", "PlotCache", "load_plots"]
 # As plain columns, past the mapper: most rows are as they were, and are compared and not looked into.
 _OWN: Final = (ZoneRow.key, ScheduleRow.id, ScheduleRow.version, ScheduleRow.updated_ms, DeviceRow.online)
 _WHERE: Final = (SiteRow.timezone, SiteRow.latitude, SiteRow.longitude, SiteRow.agency_key)
-_STATE: Final = (ZoneStateRow.latched, ZoneStateRow.kind, ZoneStateRow.acted, ZoneStateRow.reasons, ZoneStateRow.carried_l)
+_STATE: Final = STATE
 _ZONE: Final = (DeviceRow.site, DeviceRow.name, ZoneRow.number, ZoneRow.title, ZoneRow.type, *PARAMETERS)
 
 _Row = tuple[Any, ...]
