@@ -75,9 +75,7 @@ class Field:
         self._under_way: list[tuple[int, str, dict[str, Any]]] = []
         self.executed: Counter[str] = Counter()
 
-    async def send(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, message_expiry_s: int | None = None
-    ) -> None:
+    async def send(self, topic: str, payload: bytes, **_options: Any) -> None:
         """Take a command, and begin it."""
         base, _, channel = topic.rpartition("/")
         if channel != "command":
