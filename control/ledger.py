@@ -8,7 +8,7 @@ actor; the same plan made again finds the act that is there. Times are ms since 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
 from sqlalchemy import insert, select
@@ -66,6 +66,7 @@ class Order:
 
 ORDERED: Final = tuple(item.name for item in fields(Order))
 RECORDED: Final = tuple(item.name for item in fields(Act))
+NOTHING: Final[dict[str, Any]] = {item.name: None if item.default is MISSING else item.default for item in fields(Act)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,40 +94,50 @@ def plan_act(session: Session, act_id: str, order: Order, *, cause: str = "plann
 
 def plan_acts(session: Session, plans: Sequence[PlannedAct]) -> list[tuple[Act, bool]]:
     """Put acts into the ledger unless they are there, and tell of each whether it is new."""
-    known: dict[str, ActRow] = {}
+    known: dict[str, Act] = {}
     for part in in_parts({plan.id for plan in plans}):
-        known.update((row.id, row) for row in session.scalars(select(ActRow).where(ActRow.id.in_(part))))
-    found, steps = [], []
+        known.update((row.id, act_record(row)) for row in session.scalars(select(ActRow).where(ActRow.id.in_(part))))
+    found: list[tuple[Act, bool]] = []
+    rows, steps = [], []
     for plan in plans:
-        row, new = known.get(plan.id), plan.id not in known
-        if row is None:
-            row = known[plan.id] = _planned_row(plan)
-            session.add(row)
-            steps.append(_first_step(row, plan.cause, plan.order.actor, plan.order.issued_ms))
-        found.append((row, new))
-    session.flush()  # a step names its act, which has to be there
-    if steps:
-        session.execute(insert(TransitionRow), steps)
-    return [(act_record(row), new) for row, new in found]
+        new = plan.id not in known
+        if new:
+            row = _planned_row(plan)
+            known[plan.id] = Act(**NOTHING | {name: value for name, value in row.items() if name in NOTHING})
+            rows.append(row)
+            steps.append(_first_step(plan.id, plan.state, plan.cause, plan.order.actor, plan.order.issued_ms))
+        found.append((known[plan.id], new))
+    if rows:
+        # Past the mapper, for at some minutes a thousand acts begin; a step names its act, which has to be there.
+        session.flush()
+        connection = session.connection()
+        connection.execute(insert(ActRow), rows)
+        connection.execute(insert(TransitionRow), steps)
+    return found
 
 
-def _planned_row(plan: PlannedAct) -> ActRow:
-    row = ActRow(id=plan.id, reference=plan.id, state=plan.state, **{name: getattr(plan.order, name) for name in ORDERED})
-    if plan.state == "skipped":
-        row.reason, row.ended_ms = plan.cause.partition(":")[0], plan.order.issued_ms
-    return row
+def _planned_row(plan: PlannedAct) -> dict[str, Any]:
+    row = {name: getattr(plan.order, name) for name in ORDERED}
+    skipped = plan.state == "skipped"
+    return row | {
+        "id": plan.id,
+        "reference": plan.id,
+        "state": plan.state,
+        "reason": plan.cause.partition(":")[0] if skipped else None,
+        "ended_ms": plan.order.issued_ms if skipped else None,
+    }
 
 
-def _first_step(row: ActRow, cause: str, actor: str, now_ms: int) -> dict[str, Any]:
-    if not may_step(None, row.state):
-        raise Conflict(f"an act does not begin as {row.state}")
-    return {"act_id": row.id, "at_ms": now_ms, "before": None, "state": row.state, "cause": cause[:200], "actor": actor}
+def _first_step(act_id: str, state: str, cause: str, actor: str, now_ms: int) -> dict[str, Any]:
+    if not may_step(None, state):
+        raise Conflict(f"an act does not begin as {state}")
+    return {"act_id": act_id, "at_ms": now_ms, "before": None, "state": state, "cause": cause[:200], "actor": actor}
 
 
 def enter(session: Session, row: ActRow, state: str, cause: str, actor: str, now_ms: int) -> None:
     """Add a new act in its first state."""
     row.state = state
-    first = _first_step(row, cause, actor, now_ms)
+    first = _first_step(row.id, state, cause, actor, now_ms)
     session.add(row)
     session.flush()
     session.add(TransitionRow(**first))
