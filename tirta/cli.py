@@ -17,6 +17,7 @@ from tirta.cli_alarms import app as alarms_app
 from tirta.cli_audit import app as audit_app
 from tirta.cli_ca import app as ca_app
 from tirta.cli_devices import app as devices_app
+from tirta.cli_forecast import app as forecast_app
 from tirta.cli_people import app as people_app
 from tirta.cli_quarantine import app as quarantine_app
 from tirta.cli_tokens import app as tokens_app
@@ -43,6 +44,7 @@ app.add_typer(tokens_app, name="token")
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(audit_app, name="audit")
 app.add_typer(ca_app, name="ca")
+app.add_typer(forecast_app, name="forecast")
 
 
 @app.command()

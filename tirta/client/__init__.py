@@ -5,6 +5,7 @@ from tirta.client.acts import Act, ActDetail, ActState, Amounts, Decision, Sente
 from tirta.client.calls import Retry
 from tirta.client.client import Catalogue, Client, ClockReading, Health, Kind, Part, Quantity
 from tirta.client.devices import Credential, Device, Gap, Gaps, NewDevice, SessionLost
+from tirta.client.forecasts import Forecast, ForecastDetail, ForecastEntry, NewForecastEntry
 from tirta.client.people import Entry, Grant, Invitation, NewToken, Person, Session, Token, Verdict
 from tirta.client.places import Agency, City, Holiday, Holidays, Point, Site
 from tirta.client.schedules import (
@@ -46,6 +47,9 @@ __all__ = [
     "Entry",
     "Even",
     "Feeding",
+    "Forecast",
+    "ForecastDetail",
+    "ForecastEntry",
     "Gap",
     "Gaps",
     "Grant",
@@ -59,6 +63,7 @@ __all__ = [
     "LatestValue",
     "Meal",
     "NewDevice",
+    "NewForecastEntry",
     "NewToken",
     "NewZone",
     "Odd",

@@ -26,6 +26,7 @@ import msgspec
 from tirta.client.acts import Acts, Decisions
 from tirta.client.calls import Calls, Retry
 from tirta.client.devices import Devices
+from tirta.client.forecasts import Forecasts
 from tirta.client.people import Audit, People, Session, Tokens
 from tirta.client.places import Agencies, Cities, Sites
 from tirta.client.schedules import Schedules
@@ -121,6 +122,7 @@ class Client:
         self.schedules = Schedules(calls)
         self.acts = Acts(calls)
         self.decisions = Decisions(calls)
+        self.forecasts = Forecasts(calls)
         self.people = People(calls)
         self.tokens = Tokens(calls)
         self.audit = Audit(calls)

@@ -13,10 +13,11 @@ import pytest
 
 from api.openapi import describe
 from api.permissions import PERMISSIONS
-from control import alarms, people, places, registry, schedules, tokens
+from control import alarms, forecasts, people, places, registry, schedules, tokens
 from control.access import ROLES, Grant, Scope
 from control.alarms import Alarm
 from control.audit import Trail
+from control.forecasts import ForecastEntry
 from control.ids import new_id
 from tests.unit.api.house import BED, IRRIGATION, SITE, START_MS, House, open_house
 from tests.unit.api.permissions import ALLOWED, as_markdown
@@ -27,7 +28,7 @@ SCOPES = dict.fromkeys(ROLES, AGENCY) | {"supervisor": Scope("all"), "partner": 
 # What takes away comes last.
 ROUTES = sorted(ALLOWED, key=lambda route: (route.startswith("DELETE"), "/devices" in route, route))
 LISTS = (
-    *("agencies", "sites", "devices", "zones", "schedules", "acts", "decisions", "alarms", "quarantine"),
+    *("agencies", "sites", "devices", "zones", "schedules", "acts", "decisions", "forecasts", "alarms", "quarantine"),
     *("people", "tokens", "audit"),
 )
 EMPTY = ("decisions", "quarantine")
@@ -63,6 +64,8 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         grants = (Grant("viewer", Scope("agency", key)),)
         alarm = Alarm(new_id(START_MS), "device-offline", "warning", f"device:{site}:{device}", site, None, {}, START_MS)
         alarms.keep(session, [alarm])
+        entry = ForecastEntry(START_MS, START_MS + 3_600_000, rain_mm=2.0)
+        forecast, _ = forecasts.keep_forecast(session, site, "BMKG", START_MS, [entry], now_ms=START_MS, trail=TRAIL)
         _, token = tokens.create(session, f"t-{agency}", grants, now_ms=START_MS, trail=TRAIL)
     return {
         "city": "bpp",
@@ -72,6 +75,7 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         "zone": f"{site}:{device}:1",
         "schedules": schedule.id,
         "alarms": alarm.id,
+        "forecasts": forecast.id,
         "people": person.id,
         "tokens": str(token.id),
     }
@@ -111,6 +115,12 @@ def body_for(route: str, ids: dict[str, str], role: str) -> Any:
         "PATCH /api/v1/zones/{zone}": {"title": "Bedeng"},
         "POST /api/v1/schedules": {"zone": ids["zone"], "definition": IRRIGATION, "enabled": False},
         "PUT /api/v1/schedules/{record}": {"definition": IRRIGATION},
+        "POST /api/v1/forecasts": {
+            "site": ids["site"],
+            "source": role,
+            "issued": "2026-11-22T04:00:00Z",
+            "entries": [{"day": "2026-11-23", "rain_mm": 3.0}],
+        },
         "POST /api/v1/acts": {"zone": ids["zone"], "action": "irrigate", "seconds": 60},
         "POST /api/v1/people": {"login": f"new-{ids['site']}", "title": "N", "home": f"agency:{ids['agency']}"},
         "PATCH /api/v1/people/{record}": {"title": "N"},
