@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-__all__ = ["day_start", "in_hours", "instant", "local_date", "minutes_of", "month_of", "offset_min"]
+__all__ = ["day_start", "in_hours", "instant", "local_date", "minutes_of", "month_of", "offset_min", "open_spans"]
 
 MINUTES_A_DAY: Final = 1440
 
@@ -46,6 +46,45 @@ def offset_min(zone: ZoneInfo, now_ms: int) -> int:
     """Return the zone's offset from UTC at that instant. [min]"""
     offset = _local(zone, now_ms).utcoffset() or timedelta(0)
     return round(offset.total_seconds() / 60)
+
+
+def open_spans(
+    hours: Sequence[Sequence[str]], closed: Sequence[Sequence[str]], zone: ZoneInfo, from_ms: int, upto_ms: int
+) -> list[tuple[int, int]]:
+    """Return the spans [start, end) within [from, upto) that lie in `hours` and not in `closed`, in order and apart.
+
+    Parameters
+    ----------
+    hours, closed : sequence of (start, end)
+        Local times as for `in_hours`.
+    """
+    spans = _joined(_spans(hours, zone, from_ms, upto_ms))
+    for shut, reopened in _joined(_spans(closed, zone, from_ms, upto_ms)):
+        spans = [
+            part for start, end in spans for part in ((start, min(end, shut)), (max(start, reopened), end)) if part[0] < part[1]
+        ]
+    return [(max(start, from_ms), min(end, upto_ms)) for start, end in spans if end > from_ms and start < upto_ms]
+
+
+def _spans(hours: Sequence[Sequence[str]], zone: ZoneInfo, from_ms: int, upto_ms: int) -> list[tuple[int, int]]:
+    first = local_date(zone, from_ms) - timedelta(days=1)  # hours may go over midnight
+    days = [first + timedelta(days=number) for number in range((local_date(zone, upto_ms) - first).days + 1)]
+    found = []
+    for day in days:
+        for start_text, end_text in hours:
+            start, end = minutes_of(start_text), minutes_of(end_text)
+            found.append((instant(day, start, zone), instant(day + timedelta(days=end < start), end, zone)))
+    return found
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        elif start < end:
+            found.append((start, end))
+    return found
 
 
 def local_date(zone: ZoneInfo, now_ms: int) -> date:
