@@ -19,7 +19,7 @@ TAIL_BYTES: Final = 10
 _ID = re.compile(f"[0-7][{ALPHABET}]{{{LENGTH - 1}}}")
 
 
-def act_id(origin: str, version: int, zone_key: str, planned_ms: int) -> str:
+def act_id(origin: str, version: int, zone_key: str, planned_ms: int, part: int = 1) -> str:
     """Return the id of the act that `origin` plans in a zone for a moment: the same for the same act, for ever.
 
     Parameters
@@ -28,9 +28,11 @@ def act_id(origin: str, version: int, zone_key: str, planned_ms: int) -> str:
         What plans it: "schedule:{id}", or what makes a request by hand unique.
     planned_ms : int
         The planned moment. [ms since the Unix epoch]
+    part : int
+        Of a run that goes in several; they sort in their order.
     """
-    name = "\x1f".join((origin, str(version), zone_key, str(planned_ms)))
-    return _encode(planned_ms, hashlib.blake2b(name.encode("utf-8"), digest_size=TAIL_BYTES).digest())
+    name = "\x1f".join((origin, str(version), zone_key, str(planned_ms), *([str(part)] if part > 1 else ())))
+    return _encode(planned_ms + part - 1, hashlib.blake2b(name.encode("utf-8"), digest_size=TAIL_BYTES).digest())
 
 
 def new_id(now_ms: int) -> str:

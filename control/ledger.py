@@ -62,6 +62,9 @@ class Order:
     grams: float | None = None
     max_seconds: int | None = None
     idempotency_key: str | None = None
+    part: int = 1
+    parts: int = 1
+    continues: bool = False  # the next part is still to be planned
 
 
 ORDERED: Final = tuple(item.name for item in fields(Order))

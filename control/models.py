@@ -13,6 +13,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Inte
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 __all__ = [
+    "CONTINUED_ACTS",
     "OPEN_ACTS",
     "SERIAL",
     "ActRow",
@@ -35,6 +36,7 @@ __all__ = [
 
 # Written out: SQLite uses the partial index only where it sees the index's own condition.
 OPEN_ACTS = text("state IN ('planned', 'held', 'sent', 'accepted', 'running', 'unknown')")
+CONTINUED_ACTS = text("continues")
 SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
 
 
@@ -234,11 +236,16 @@ class ActRow(Row):
     result_seconds: Mapped[float | None]
     result_litres: Mapped[float | None]
     result_grams: Mapped[float | None]
+    part: Mapped[int] = mapped_column(default=1)  # of `parts`, each an act, in which a run goes
+    parts: Mapped[int] = mapped_column(default=1)
+    continues: Mapped[bool] = mapped_column(default=False)  # the next part is still to be planned, or to be left out
 
     __table_args__ = (
         UniqueConstraint("device_key", "reference"),
         Index(None, "zone_key", "planned_ms"),
         Index(None, "planned_ms"),
+        Index(None, "ended_ms"),
+        Index("ix_act_continues", "zone_key", sqlite_where=CONTINUED_ACTS, postgresql_where=CONTINUED_ACTS),
         Index(
             "ix_act_open",
             "state",

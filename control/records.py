@@ -23,6 +23,7 @@ __all__ = [
     "Holiday",
     "Schedule",
     "Seen",
+    "SharedResource",
     "Site",
     "Transition",
     "Zone",
@@ -99,6 +100,37 @@ class Holiday:
 
     day: date
     title: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharedResource:
+    """A pump, a main or a supply that beds of a site share; `key` is "{site}:{name}".
+
+    Attributes
+    ----------
+    kind : str
+        "pump", "main" or "supply".
+    max_flow_l_min : float or None
+        Most that it delivers at once; None binds nobody. [L/min]
+    max_zones : int or None
+        Most zones at once; None binds nobody.
+    min_rest_s : int
+        Least time from a standstill to the next start. [s]
+    zones : tuple of str
+        Keys of the zones that are watered through it.
+    """
+
+    key: str
+    site: str
+    name: str
+    title: str
+    kind: Literal["pump", "main", "supply"]
+    max_flow_l_min: float | None
+    max_zones: int | None
+    min_rest_s: int
+    zones: tuple[str, ...]
+    created_ms: int
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +262,8 @@ class Act:
         Its command number, once it was handed over.
     result_seconds, result_litres, result_grams : float or None
         What was truly done, in the device's words.
+    part, parts : int
+        Which of the acts in which its run goes, from 1 on; a run in one go has one.
     """
 
     id: str
@@ -256,6 +290,8 @@ class Act:
     result_seconds: float | None
     result_litres: float | None
     result_grams: float | None
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from control.paging import Order, cut
 from control.people_models import GrantRow, PersonRow
 from control.places import default_agency, get_agency
 from control.records import Site
+from control.resources_models import ResourceRow
 from control.sight import sites_seen
 from gateway.topics import is_name
 
@@ -176,6 +177,8 @@ def delete_site(session: Session, name: str, *, version: int | None = None, trai
     check_version(row, "site", version)
     if session.scalar(select(DeviceRow.key).where(DeviceRow.site == name).limit(1)) is not None:
         raise Conflict(f"site {name!r} has devices, or had some whose history is kept")
+    if session.scalar(select(ResourceRow.key).where(ResourceRow.site == name).limit(1)) is not None:
+        raise Conflict(f"site {name!r} has pumps or mains; delete them first")
     granted = select(GrantRow.id).where(GrantRow.scope_type == "site", GrantRow.scope_key == name).limit(1)
     home = select(PersonRow.id).where(PersonRow.home_type == "site", PersonRow.home_key == name).limit(1)
     if session.scalar(granted) is not None or session.scalar(home) is not None:
