@@ -22,6 +22,7 @@ __all__ = [
     "FeedingDefinition",
     "IrrigationDefinition",
     "Meal",
+    "RainSkip",
     "TimedRun",
     "TimerDefinition",
     "parse_definition",
@@ -46,6 +47,20 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Factor = Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False)]
 
 
+class RainSkip(Strict):
+    """Not to water when rain gives it, by the forecast of the site and its gauges; a forecast over 36 h old is not believed."""
+
+    mm: Annotated[float, Field(gt=0.0, le=500.0, allow_inf_nan=False)] = Field(
+        default=5.0, description="Rain that is enough. [mm]"
+    )
+    probability: Share = Field(
+        default=0.6, description="Forecast rain counts from this probability on; without one it counts as sure. [1]"
+    )
+    hours: Annotated[int, Field(ge=1, le=72)] = Field(
+        default=12, description="Rain forecast for so many hours to come, or measured in as many past, counts. [h]"
+    )
+
+
 class _Watering(Strict):
     """What every way of watering has."""
 
@@ -61,6 +76,9 @@ class _Watering(Strict):
     )
     litres_day: Litres = Field(description="Most water in a day of the site. [L]")
     min_seconds: Seconds = Field(default=10, description="Shortest run worth beginning. [s]")
+    rain_skip: RainSkip | None = Field(
+        default=None, description="Hold watering while rain is enough; null does not look at it."
+    )
 
     @field_validator("hours", "closed")
     @classmethod

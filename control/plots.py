@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from control.database import in_parts
 from control.decisions import STATE
 from control.definitions import AnyDefinition, parse_definition
+from control.forecasts import ForecastCache
 from control.holidays import load_holidays
 from control.models import DeviceRow, ScheduleRow, SiteRow, ZoneRow, ZoneStateRow
 from control.records import Zone, ZoneParameters
@@ -85,10 +86,11 @@ class Plot:
 
 
 class PlotCache:
-    """The plots of the last reading, each with the row it was made of; as many as were read then."""
+    """The plots of the last reading, each with the row it was made of, and the forecasts; as many as were read then."""
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[_Row, Plot]] = {}
+        self.forecasts = ForecastCache()
 
 
 def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) -> list[Plot]:

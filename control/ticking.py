@@ -27,6 +27,7 @@ from control.ledger import Order, PlannedAct, expire, plan_acts
 from control.loads import zone_loads
 from control.models import ActRow, ControllerRow
 from control.plots import Plot, PlotCache, load_plots
+from control.rain import RAINED, rain_holds
 from control.records import Act, Decision
 from rules.reasons import Reason, names
 
@@ -69,6 +70,8 @@ def run_tick(
     days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
     loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in plots})
     holds = load_holds(session, now_ms)
+    for hold in rain_holds(session, plots, cache.forecasts, now_ms):
+        holds.add(hold)
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
     _conclude(session, result, water(beds, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
     timed = [plot for plot in plots if not isinstance(plot.definition, IrrigationDefinition)]
@@ -154,7 +157,8 @@ def _carried_on(outcome: Outcome, carried_l: float) -> float:
         return carried_l if isinstance(definition, TimerDefinition) else 0.0
     if outcome.act:
         return max(carried_l - max(outcome.litres - _litres(outcome.plot, definition, due), 0.0), 0.0)
-    missed = outcome.reasons & _MISSED and definition.missed == "carry"
+    # What rain gave instead is not owed any more.
+    missed = outcome.reasons & _MISSED and definition.missed == "carry" and not outcome.plot.reasons & RAINED
     return min(carried_l + _litres(outcome.plot, definition, due), definition.litres_day) if missed else carried_l
 
 

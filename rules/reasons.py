@@ -103,6 +103,12 @@ class Reason(enum.IntFlag):
     SKIPPED_ONCE = 1 << 34
     """A person had this planned moment left out."""
 
+    # What the sky says.
+    RAIN_EXPECTED = 1 << 46
+    """Enough rain is forecast for the hours to come."""
+    RAIN_FALLEN = 1 << 47
+    """Enough rain was measured in the hours before."""
+
 
 Marks: TypeAlias = tuple[tuple[Reason, Flags], ...]  # reasons, each with the rows in which it holds
 

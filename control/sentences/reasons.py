@@ -30,6 +30,16 @@ REASONS: Final[dict[str, Words]] = {
     "skipped-once": ("dilewati sekali{skipped_once}", "skipped once{skipped_once}"),
     "paused": ("dijeda{paused}", "paused{paused}"),
     "rain-delay": ("ditunda karena hujan{rain_delay}", "put off because of rain{rain_delay}"),
+    "rain-fallen": (
+        "hujan {rain_fallen_mm:.1f} mm sudah turun dalam {rain_hours:.0f} jam, batas {rain_limit_mm:.1f} mm",
+        "{rain_fallen_mm:.1f} mm of rain fell in {rain_hours:.0f} h, the limit is {rain_limit_mm:.1f} mm",
+    ),
+    "rain-expected": (
+        "prakiraan hujan {rain_expected_mm:.1f} mm dalam {rain_hours:.0f} jam, batas {rain_limit_mm:.1f} mm "
+        "({forecast}, terbit {forecast_age_s:span} lalu)",
+        "{rain_expected_mm:.1f} mm of rain are forecast for {rain_hours:.0f} h, the limit is {rain_limit_mm:.1f} mm "
+        "({forecast}, issued {forecast_age_s:span} ago)",
+    ),
     "offline": ("perangkat tidak terhubung", "the device is not connected"),
     "unsettled": ("hasil tindakan sebelumnya belum pasti", "the end of an earlier act is not known"),
     "busy": ("tindakan lain sedang berjalan", "an act is under way"),

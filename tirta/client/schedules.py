@@ -22,6 +22,7 @@ __all__ = [
     "Irrigation",
     "Meal",
     "Odd",
+    "RainSkip",
     "Recurrence",
     "Schedule",
     "Schedules",
@@ -29,6 +30,14 @@ __all__ = [
     "Timer",
     "Weekly",
 ]
+
+
+class RainSkip(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Not to water when rain gives it: enough of it forecast, or measured. [mm], [1], [h]"""
+
+    mm: float | msgspec.UnsetType = msgspec.UNSET
+    probability: float | msgspec.UnsetType = msgspec.UNSET
+    hours: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Irrigation(msgspec.Struct, frozen=True, tag_field="type", tag="irrigation", omit_defaults=True):
@@ -42,6 +51,7 @@ class Irrigation(msgspec.Struct, frozen=True, tag_field="type", tag="irrigation"
     soak_s: int | msgspec.UnsetType = msgspec.UNSET
     min_seconds: int | msgspec.UnsetType = msgspec.UNSET
     closed: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    rain_skip: RainSkip | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Daily(msgspec.Struct, frozen=True, tag_field="type", tag="daily"):
@@ -104,6 +114,7 @@ class Timer(msgspec.Struct, frozen=True, tag_field="type", tag="timer", omit_def
     late_s: int | msgspec.UnsetType = msgspec.UNSET
     max_seconds: int | msgspec.UnsetType = msgspec.UNSET
     min_seconds: int | msgspec.UnsetType = msgspec.UNSET
+    rain_skip: RainSkip | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Meal(msgspec.Struct, frozen=True, omit_defaults=True):

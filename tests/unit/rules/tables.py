@@ -130,6 +130,8 @@ IRRIGATION_CASES = {
     "paused": Case({"held": Reason.PAUSED}, ("dry", "paused"), 0.0),
     "paused and wet": Case({"held": Reason.PAUSED, "soil_moisture": 0.25}, ("wet-enough",), 0.0),
     "after rain": Case({"held": Reason.RAIN_DELAY, "online": False}, ("dry", "offline", "rain-delay"), 0.0),
+    "before rain": Case({"held": Reason.RAIN_EXPECTED}, ("dry", "rain-expected"), 0.0),
+    "rained on": Case({"held": Reason.RAIN_FALLEN, "latched": True}, ("dry", "rain-fallen"), 0.0),
     "a count below nothing": Case({"litres_today": -500.0}, ("dry", "invalid-state"), 0.0),
 }
 

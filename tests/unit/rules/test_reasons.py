@@ -47,6 +47,8 @@ KEPT = {
     32: "paused",
     33: "rain-delay",
     34: "skipped-once",
+    46: "rain-expected",
+    47: "rain-fallen",
 }
 
 
