@@ -129,8 +129,9 @@ def change_schedule(
     version: IfMatch,
     response: Response,
 ) -> ScheduleAnswer:
-    """Change a schedule; the new version counts from now."""
+    """Change a schedule; the new version counts from now, and acts of the old one that wait are superseded."""
     _allowed(record, services, caller, Permission.SCHEDULE)
+    superseded: list[records.Act] = []
     with services.database.session() as session:
         changed = schedules.change_schedule(
             session,
@@ -140,16 +141,21 @@ def change_schedule(
             version=version,
             now_ms=services.clock.now_ms(),
             trail=trail,
+            superseded=superseded,
         )
+    services.controller.tell(superseded)
     return _tagged(changed, response)
 
 
 @router.delete("/{record}", status_code=204, responses=refusals(404, 412))
 def delete_schedule(record: RecordId, services: Needs, caller: Caller, trail: CallersTrail, version: IfMatch) -> None:
-    """Delete a schedule; its acts and decisions stay."""
+    """Delete a schedule; its acts and decisions stay, and acts that wait are superseded."""
     _allowed(record, services, caller, Permission.SCHEDULE)
+    superseded: list[records.Act] = []
     with services.database.session() as session:
-        schedules.delete_schedule(session, record, version=version, now_ms=services.clock.now_ms(), trail=trail)
+        now_ms = services.clock.now_ms()
+        schedules.delete_schedule(session, record, version=version, now_ms=now_ms, trail=trail, superseded=superseded)
+    services.controller.tell(superseded)
 
 
 def _allowed(record: str, services: Services, caller: Principal, permission: Permission) -> records.Schedule:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands: what is handed over to devices now, in which order, under which number.
 
-Invariants: an act keeps its id and its number however often it is sent; a device gets the next number only when the one
-before has had a word or has expired; that an act was handed over is committed before it is published, for after that
-nobody can say that it was not.
+Invariants: an act keeps its id and its number however often it is sent, and gets another number only when the device has
+refused that one as used; a device gets the next number only when the one before has had a word or has expired; nothing is
+handed over to a zone with an act of unknown end; that an act was handed over is committed before it is published, for
+after that nobody can say that it was not.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from control.ids import new_id
 from control.ledger import act_record, step
 from control.models import OPEN_ACTS, ActRow, DeviceRow
 from control.records import Act
+from control.states import HELD_FOR
 from gateway.messages import Amount, Command, encode_message
 from gateway.payloads import MAX_UINT32
 from gateway.topics import Address, Channel, build_topic
@@ -81,22 +83,24 @@ def hand_over(session: Session, now_ms: int, again: Collection[str] = ()) -> tup
     )
     outgoing: list[Outgoing] = []
     changed: list[Act] = []
+    undecided = _undecided_zones(session, now_ms)
     for _, group in groupby(session.execute(query).all(), key=lambda pair: pair[1].key):
         pairs = list(group)
         device: DeviceRow = pairs[0][1]
         acts: list[ActRow] = [row for row, _ in pairs]
-        chosen, moved = _choose(session, device, acts, now_ms, again)
+        chosen, moved = _choose(session, device, acts, now_ms, again, undecided)
         outgoing += [_outgoing(device, row) for row in chosen]
         changed += [act_record(row) for row in moved]
     return outgoing, changed
 
 
 def due_pings(session: Session, now_ms: int) -> list[Outgoing]:
-    """Return pings of connected devices with an act of unknown end: their status settles it."""
+    """Return pings of connected devices whose status settles something: an act of unknown end, or which number is next."""
+    waits = or_(ActRow.state == "unknown", and_(ActRow.state == "held", ActRow.n.is_not(None)))
     query = (
         select(DeviceRow.site, DeviceRow.name)
         .join(ActRow, ActRow.device_key == DeviceRow.key)
-        .where(OPEN_ACTS, ActRow.state == "unknown", DeviceRow.online, DeviceRow.revoked_ms.is_(None))
+        .where(OPEN_ACTS, waits, DeviceRow.online, DeviceRow.revoked_ms.is_(None))
         .distinct()
         .limit(MAX_PINGS)
     )
@@ -115,7 +119,12 @@ def whole_seconds(seconds: float) -> int:
 
 
 def _choose(
-    session: Session, device: DeviceRow, acts: list[ActRow], now_ms: int, again: Collection[str]
+    session: Session,
+    device: DeviceRow,
+    acts: list[ActRow],
+    now_ms: int,
+    again: Collection[str],
+    undecided: Collection[str | None],
 ) -> tuple[list[ActRow], list[ActRow]]:
     def due_again(row: ActRow) -> bool:
         waited = now_ms - (row.sent_ms or 0) >= ACK_WAIT_MS
@@ -137,18 +146,35 @@ def _choose(
         for row in chosen:
             _send(session, row, now_ms)
         return chosen, moved
+    # A number that the device has refused as used shows that it knows a higher one: it has to tell it first.
+    waits_for_number = any(row.n is not None and device.last_n <= row.n for row in numbered)
     for row in numbered:
-        if device.online and device.last_n < MAX_UINT32:
+        if not device.online or device.last_n >= MAX_UINT32:
+            why = "not-connected"
+        elif waits_for_number:
+            why = "replayed"
+        elif row.zone_key in undecided:
+            why = "unsettled"
+        else:
             row.n = device.last_n = device.last_n + 1
             _send(session, row, now_ms)
             return [*chosen, row], [*moved, row]
-        if step(session, row, "held", "the device is not connected", "controller", now_ms):
+        if step(session, row, "held", HELD_FOR[why], "controller", now_ms):
             moved.append(row)
+        row.reason = why
     return chosen, moved
 
 
+def _undecided_zones(session: Session, now_ms: int) -> frozenset[str | None]:
+    """Return the zones with an act that was handed over and of whose end nothing will be known by the clock."""
+    silent = and_(ActRow.state == "sent", ActRow.expires_ms < now_ms)
+    query = select(ActRow.zone_key).where(OPEN_ACTS, or_(ActRow.state == "unknown", silent), ActRow.action != "stop")
+    return frozenset(session.scalars(query))
+
+
 def _send(session: Session, row: ActRow, now_ms: int) -> None:
-    step(session, row, "sent", "handed over", "controller", now_ms)
+    if step(session, row, "sent", "handed over", "controller", now_ms):
+        row.reason = None
     row.sent_ms = now_ms
 
 

@@ -122,7 +122,7 @@ class Controller:
             clock,
             self.counters,
             connected=connected,
-            tell=self._tell,
+            tell=self.tell,
             parallel=self._config.parallel,
             telemetry_s=self._config.telemetry_s,
         )
@@ -147,7 +147,7 @@ class Controller:
         self.counters.acts_planned += sum(act.state == "planned" for act in result.acts)
         for decision in result.decisions:
             self._feed.publish("decision", decision_event(decision))
-        self._tell(result.acts)
+        self.tell(result.acts)
         if any(act.state == "unknown" for act in result.acts):
             self._sender.ping_soon()
         self._wake.set()
@@ -178,10 +178,12 @@ class Controller:
         self.counters.messages += len(taken)
         self.counters.messages_malformed += heard.malformed
         self.counters.messages_ignored += heard.ignored
-        self._tell(heard.acts)
+        self.tell(heard.acts)
         for event in heard.devices:
             self._feed.publish("device", event)
         self._sender.send_again(heard.came_online)
+        if any(act.state == "held" and act.reason == "replayed" for act in heard.acts):
+            self._sender.ping_soon()
         self._wake.set()
 
     async def request_act(
@@ -215,7 +217,7 @@ class Controller:
         )
         if new:
             self.counters.acts_planned += 1
-            self._tell([act])
+            self.tell([act])
             self._wake.set()
         return act
 
@@ -226,7 +228,7 @@ class Controller:
         act, cancelled = await self._write(
             lambda session: requests.request_stop(session, key, actor=actor, now_ms=now_ms, trail=trail)
         )
-        self._tell([*cancelled, act])
+        self.tell([*cancelled, act])
         self._wake.set()
         return act
 
@@ -242,7 +244,7 @@ class Controller:
             return await asyncio.to_thread(self._read_act, act_id)
         trail = trail or Trail(actor, "local", now_ms)
         act = await self._write(lambda session: requests.withdraw_act(session, act_id, actor=actor, now_ms=now_ms, trail=trail))
-        self._tell([act])
+        self.tell([act])
         self._wake.set()
         return act
 
@@ -254,6 +256,12 @@ class Controller:
     def wake(self) -> None:
         """Look for something to send now: the registry was changed, or the broker is back."""
         self._wake.set()
+
+    def tell(self, acts: Iterable[Act]) -> None:
+        """Tell listeners of acts that are new or changed their state, when that is committed."""
+        for act in acts:
+            self.counters.acts_unknown += act.state == "unknown"
+            self._feed.publish("act", act_event(act))
 
     async def _tick_loop(self) -> None:
         while True:
@@ -298,11 +306,6 @@ class Controller:
     def _read_device(self, key: str) -> Device:
         with self._database.reader() as session:
             return get_device(session, key)
-
-    def _tell(self, acts: Iterable[Act]) -> None:
-        for act in acts:
-            self.counters.acts_unknown += act.state == "unknown"
-            self._feed.publish("act", act_event(act))
 
     def _failed(self, what: str, exc: DatabaseUnavailable) -> None:
         level = logging.DEBUG if self.trouble else logging.WARNING

@@ -23,12 +23,14 @@ from control.ids import is_id
 from control.models import OPEN_ACTS, ActRow, TransitionRow
 from control.records import Act, Transition
 from control.sight import seen_devices
-from control.states import ENDED, STATES, may_step
+from control.states import ENDED, STATES, may_correct, may_step
 
 __all__ = [
+    "DEVICE",
     "Order",
     "PlannedAct",
     "act_record",
+    "act_row",
     "cancel",
     "expire",
     "get_act",
@@ -37,10 +39,12 @@ __all__ = [
     "plan_act",
     "plan_acts",
     "step",
+    "supersede",
 ]
 
 ORDER: Final = paging.Order(ActRow.id, {"planned": ActRow.id}, "-planned", is_id)
 NO_WORD_MS: Final = 5_000  # past `expires`, an act that was handed over and not answered is unknown [ms]
+DEVICE: Final = "device"  # the actor of what a device says itself
 NO_END_MS: Final = 60_000  # past `max_seconds`, an act that began and did not end is unknown [ms]
 
 
@@ -147,8 +151,12 @@ def enter(session: Session, row: ActRow, state: str, cause: str, actor: str, now
 
 
 def step(session: Session, row: ActRow, state: str, cause: str, actor: str, now_ms: int) -> bool:
-    """Step an act to `state` and store it; False, and nothing, where the table has no such step."""
-    if not may_step(row.state, state):
+    """Step an act to `state` and store it; False, and nothing, where there is no such step.
+
+    What a device says may correct an end that was concluded without it, by a person or from silence.
+    """
+    corrects = actor == DEVICE and may_correct(row.state, state) and _last_actor(session, row.id) != DEVICE
+    if not (corrects or may_step(row.state, state)):
         return False
     session.add(TransitionRow(act_id=row.id, at_ms=now_ms, before=row.state, state=state, cause=cause[:200], actor=actor))
     row.state = state
@@ -166,8 +174,9 @@ def expire(session: Session, now_ms: int) -> list[Act]:
     changed = []
     for row in session.scalars(select(ActRow).where(OPEN_ACTS)):
         if row.state in ("planned", "held") and now_ms > row.expires_ms:
-            row.reason = "never-handed-over"
-            step(session, row, "expired", "not handed over before it expired", "controller", now_ms)
+            cause = "not handed over before it expired" + (f": {row.reason}" if row.reason else "")
+            row.reason = row.reason or "never-handed-over"
+            step(session, row, "expired", cause, "controller", now_ms)
         elif row.state == "sent" and now_ms >= row.expires_ms + NO_WORD_MS:
             step(session, row, "unknown", "handed over, and no word by its end", "controller", now_ms)
         elif row.state in ("accepted", "running") and now_ms >= _latest_end(row):
@@ -186,7 +195,7 @@ def cancel(session: Session, act_id: str, actor: str, *, now_ms: int) -> Act:
     Conflict
         It is under way (stop its zone instead) or has ended.
     """
-    row = _row(session, act_id)
+    row = act_row(session, act_id)
     released = row.state == "unknown"
     cause = "released by hand, its end unknown" if released else "withdrawn before it was handed over"
     if not step(session, row, "cancelled", cause, actor, now_ms):
@@ -195,9 +204,20 @@ def cancel(session: Session, act_id: str, actor: str, *, now_ms: int) -> Act:
     return act_record(row)
 
 
+def supersede(session: Session, origin: str, cause: str, actor: str, *, now_ms: int) -> list[Act]:
+    """End the acts that `origin` planned and that wait: something else takes their place. Return them."""
+    waiting = session.scalars(select(ActRow).where(OPEN_ACTS, ActRow.origin == origin)).all()
+    changed = []
+    for row in waiting:
+        if row.state in ("planned", "held") and step(session, row, "superseded", cause, actor, now_ms):
+            row.reason = None
+            changed.append(act_record(row))
+    return changed
+
+
 def get_act(session: Session, act_id: str) -> Act:
     """Return the act."""
-    return act_record(_row(session, act_id))
+    return act_record(act_row(session, act_id))
 
 
 def list_acts(
@@ -228,7 +248,7 @@ def list_acts(
 
 def list_transitions(session: Session, act_id: str) -> list[Transition]:
     """Return every step of an act, in order."""
-    _row(session, act_id)
+    act_row(session, act_id)
     query = select(TransitionRow).where(TransitionRow.act_id == act_id).order_by(TransitionRow.id)
     return [Transition(row.at_ms, row.before, row.state, row.cause, row.actor) for row in session.scalars(query)]
 
@@ -238,11 +258,17 @@ def act_record(row: ActRow) -> Act:
     return Act(*[getattr(row, name) for name in RECORDED])
 
 
-def _row(session: Session, act_id: str) -> ActRow:
+def act_row(session: Session, act_id: str) -> ActRow:
+    """Return the row of an act; NotFound where there is none."""
     row = session.get(ActRow, act_id) if is_id(act_id) else None
     if row is None:
         raise NotFound("act", act_id)
     return row
+
+
+def _last_actor(session: Session, act_id: str) -> str | None:
+    query = select(TransitionRow.actor).where(TransitionRow.act_id == act_id).order_by(TransitionRow.id.desc()).limit(1)
+    return session.scalar(query)
 
 
 def _latest_end(row: ActRow) -> int:

@@ -20,9 +20,10 @@ from control.checks import storable
 from control.definitions import ZONE_TYPE_OF, AnyDefinition, parse_definition, planned_starts
 from control.errors import Conflict, Invalid, NotFound, Stale
 from control.ids import is_id, new_id
+from control.ledger import supersede
 from control.models import ScheduleRow, SiteRow, ZoneRow
 from control.paging import Order, cut
-from control.records import Schedule
+from control.records import Act, Schedule
 from control.sight import place_of_site, seen_devices
 from control.ticking import leave_out
 from control.versions import end_version, keep_version
@@ -115,6 +116,7 @@ def change_schedule(
     version: int | None = None,
     now_ms: int,
     trail: Trail | None = None,
+    superseded: list[Act] | None = None,
 ) -> Schedule:
     """Change a schedule; None leaves as it is. The new version counts from now: no meal before now is given or missed.
 
@@ -122,12 +124,16 @@ def change_schedule(
     ----------
     version : int or None
         The version that the change was made from; another one there now is Stale. None does not ask.
+    superseded : list of Act, optional
+        Is given the acts that waited and are not to be any more, when this is committed.
     """
     row = _live(session, schedule_id)
     if version is not None and version != row.version:
         raise Stale("schedule", row.version, version, row.updated_by, row.updated_ms)
     before = _told(row)
-    leave_out(session, row.zone_key, now_ms)
+    off = enabled is False and row.enabled
+    cause = "its schedule was switched off" if off else f"version {row.version + 1} of its schedule took its place"
+    _end_acts(session, row, cause, trail, now_ms, superseded)
     if definition is not None:
         parsed = parse_definition(definition)
         if parsed.type != row.kind:
@@ -148,16 +154,33 @@ def change_schedule(
 
 
 def delete_schedule(
-    session: Session, schedule_id: str, *, version: int | None = None, now_ms: int, trail: Trail | None = None
+    session: Session,
+    schedule_id: str,
+    *,
+    version: int | None = None,
+    now_ms: int,
+    trail: Trail | None = None,
+    superseded: list[Act] | None = None,
 ) -> None:
-    """Delete a schedule; its acts and decisions stay. `version` as with `change_schedule`."""
+    """Delete a schedule; its acts and decisions stay. `version` and `superseded` as with `change_schedule`."""
     row = _live(session, schedule_id)
     if version is not None and version != row.version:
         raise Stale("schedule", row.version, version, row.updated_by, row.updated_ms)
-    leave_out(session, row.zone_key, now_ms)
+    _end_acts(session, row, "its schedule was deleted", trail, now_ms, superseded)
     end_version(session, row.id, now_ms)
     row.deleted_ms = now_ms
     _record(session, trail, "schedule.delete", row, now_ms, before=_told(row))
+
+
+def _end_acts(
+    session: Session, row: ScheduleRow, cause: str, trail: Trail | None, now_ms: int, superseded: list[Act] | None
+) -> None:
+    """End what the version that is there has planned and not handed over, and keep what had come and did not begin."""
+    actor = "tirta" if trail is None else trail.actor
+    ended = supersede(session, f"schedule:{row.id}", cause, actor, now_ms=now_ms)
+    ended += leave_out(session, row.zone_key, now_ms)
+    if superseded is not None:
+        superseded += ended
 
 
 def _check_position(session: Session, site: str, definition: AnyDefinition) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the reference pages that follow from the code: `python -m tirta.reference`.
 
+    docs/acts.md            from the table of an act's states
     docs/quantities.md      from the catalogue
     docs/settings.md        from `tirta.settings`
     docs/cli.md             from the command line
@@ -26,6 +27,7 @@ from api.app import make_routes
 from api.openapi import describe
 from gateway.quantities import Catalogue, load_catalogue
 from tirta.cli import app
+from tirta.reference_acts import acts_page
 from tirta.settings import Settings
 
 __all__ = ["pages", "write_pages"]
@@ -85,6 +87,7 @@ with 2 when it was called wrongly. What is set where stands in [settings.md](set
 def pages() -> Mapping[str, str]:
     """Return the text of each page by its file name."""
     return {
+        "acts.md": "\n".join(acts_page(_MADE)) + "\n",
         "quantities.md": "\n".join(_quantities(load_catalogue())) + "\n",
         "settings.md": "\n".join(_settings()) + "\n",
         "cli.md": "\n".join(_commands()) + "\n",

@@ -52,6 +52,10 @@ CAUSES: Final[dict[str, Words]] = {
     "never-begun": ("tidak pernah dimulai perangkat", "the device never began it"),
     "not-in-ledger": ("perangkat tidak mengenalnya lagi", "the device does not know of it any more"),
     "missed": ("terlewat", "missed"),
+    "schedule-changed": ("jadwalnya diubah", "its schedule was changed"),
+    "no-answer": ("perangkat tidak menjawab", "the device gave no answer"),
+    "seen-by-hand": ("dipastikan oleh orang", "settled by a person"),
+    "unsettled": ("akhir tindakan sebelumnya belum pasti", "the end of an earlier act is not known"),
     "not-connected": ("menunggu perangkat terhubung", "waiting for the device to connect"),
 }
 

@@ -84,7 +84,7 @@ def test_every_state_of_the_table_is_known_and_every_ended_one_listens_only_to_t
     assert all(not STEPS[name] for name in ("done", "failed", "rejected", "indeterminate"))
 
 
-@given(st.lists(st.sampled_from(STATES), max_size=12))
+@given(st.lists(st.sampled_from(list(STATES)), max_size=12))
 def test_may_step_never_leaves_what_the_device_has_ended(path: list[str]) -> None:
     current = "planned"
     for after in path:

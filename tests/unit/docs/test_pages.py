@@ -12,7 +12,7 @@ import pytest
 
 from api.app import PREFIX
 from api.openapi import describe
-from control.states import STATES
+from control.states import STEPS, WORDS
 from gateway import Channel, load_catalogue
 from gateway.messages import ACK_STATES
 from gateway.quantities import ACTIONS
@@ -108,8 +108,21 @@ def test_api_page_has_exactly_the_routes_of_the_application(house: House) -> Non
     assert all(route.split()[1].startswith(PREFIX) for route in listed[4:])
 
 
-def test_api_page_has_exactly_the_states_of_an_act() -> None:
-    assert set(first_cells(section(page("api.md"), "States of an act"))) == set(STATES)
+def test_acts_page_has_exactly_the_states_and_the_steps_of_the_table() -> None:
+    rows = [line.split("|") for line in section(page("acts.md"), "States of an act").splitlines() if line.startswith("| `")]
+
+    assert {row[1].strip(" `"): set(re.findall(r"`([a-z]+)`", row[4])) for row in rows} == {
+        state: set(after) for state, after in STEPS.items()
+    }
+
+
+def test_acts_page_draws_exactly_the_steps_of_the_table() -> None:
+    drawn = re.findall(r"^ +([a-z]+) --> ([a-z]+)", section(page("acts.md"), "Steps"), re.MULTILINE)
+    steps = {(before, after) for before, after in drawn if after != "word"}
+    steps |= {(before, word) for before, after in drawn if after == "word" for word in WORDS}
+
+    assert steps == {(before, after) for before, allowed in STEPS.items() for after in allowed}
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_api_page_has_every_sort_of_event(house: House) -> None:
