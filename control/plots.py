@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plots: a zone together with its enabled schedule, as the controller looks at it in one tick.
 
-Invariant: every tick reads what the database says now, in one query; what reads as it did the tick before is the same plot,
-and a definition is parsed once a version.
+Invariant: every tick works on what the database says now. What people change is read again where its footprint (how many
+rows there are, and the sum of versions that only rise) is another than at the tick before; what changes by itself, whether
+a device is connected and what a zone carries, is read each time. A definition is parsed once a version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from datetime import date
+from typing import Any, Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
 from control.database import in_parts
@@ -25,15 +27,15 @@ from control.records import Zone, ZoneParameters
 from control.starts import Whereabouts
 from control.zones import PARAMETERS
 
-__all__ = ["Carried", "Plot", "PlotCache", "load_plots"]
+__all__ = ["Carried", "Group", "Plot", "PlotCache", "load_plots"]
 
 # As plain columns, past the mapper: most rows are as they were, and are compared and not looked into.
-_OWN: Final = (ZoneRow.key, ScheduleRow.id, ScheduleRow.version, ScheduleRow.updated_ms, DeviceRow.online)
+_OWN: Final = (ZoneRow.key, ScheduleRow.id, ScheduleRow.version, ScheduleRow.updated_ms)
 _WHERE: Final = (SiteRow.timezone, SiteRow.latitude, SiteRow.longitude, SiteRow.agency_key)
-_STATE: Final = STATE
 _ZONE: Final = (DeviceRow.site, DeviceRow.name, ZoneRow.number, ZoneRow.title, ZoneRow.type, *PARAMETERS)
 
 _Row = tuple[Any, ...]
+Made = TypeVar("Made")
 
 
 class Carried(NamedTuple):
@@ -46,9 +48,9 @@ class Carried(NamedTuple):
     carried_l: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plot:
-    """A zone, its enabled schedule, and what it carries from the tick before."""
+    """A zone, its enabled schedule, and how it stands; `online` and `carried` are brought up to date at each tick."""
 
     zone: Zone
     where: Whereabouts
@@ -85,31 +87,87 @@ class Plot:
         return self.zone.site, self.zone.device, self.zone.number
 
 
+class Group:
+    """Plots, with what was made of that in them which people change: as long as the group is the same, so is that."""
+
+    def __init__(self, plots: Sequence[Plot]) -> None:
+        self.plots = plots
+        self.row = {plot.zone.key: row for row, plot in enumerate(plots)}
+        self._made: dict[str, Any] = {}
+
+    def made(self, name: str, make: Callable[[Sequence[Plot]], Made]) -> Made:
+        """Return what `make` makes of the plots, made once."""
+        if name not in self._made:
+            self._made[name] = make(self.plots)
+        found: Made = self._made[name]
+        return found
+
+
 class PlotCache:
-    """The plots of the last reading, each with the row it was made of, and the forecasts; as many as were read then."""
+    """The plots of the last reading, what they were read from, and the forecasts."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, tuple[_Row, Plot]] = {}
+        self.plots: list[Plot] = []
+        self.read: dict[str, tuple[_Row, Plot]] = {}
+        self.footprint: _Row = ()
+        self.away: frozenset[str] = frozenset()
+        self.carried: dict[str, _Row] = {}
         self.forecasts = ForecastCache()
+        self._groups: dict[type, Group] = {}
+
+    def group(self, sort: type[AnyDefinition]) -> Group:
+        """Return those whose definition is of that sort."""
+        if sort not in self._groups:
+            self._groups[sort] = Group([plot for plot in self.plots if type(plot.definition) is sort])
+        return self._groups[sort]
+
+    def replace(self, read: dict[str, tuple[_Row, Plot]], footprint: _Row) -> None:
+        """Take what was read anew."""
+        self.read, self.footprint = read, footprint
+        self.plots = [plot for _, plot in read.values()]
+        self.away, self.carried, self._groups = frozenset(), {}, {}
 
 
 def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) -> list[Plot]:
     """Return every zone with an enabled schedule, revoked devices' left out, by device and number; or only one zone's."""
+    session.flush()
+    connection = session.connection()
+    holidays = load_holidays(session)
+    footprint = () if zone_key is not None else _footprint(connection, holidays)
+    if footprint != cache.footprint or not footprint:
+        cache.replace(_read(session, cache, holidays, zone_key), footprint)
+    _bring_up_to_date(connection, cache, zone_key)
+    return cache.plots
+
+
+def _footprint(connection: Connection, holidays: dict[str, frozenset[date]]) -> _Row:
+    """Return what is another one after any change by people: rows are never taken away but for sites, which have none."""
+    found: _Row = (frozenset(holidays.items()),)
+    for query in (
+        select(func.count(), func.sum(ScheduleRow.version), func.count(ScheduleRow.deleted_ms)),
+        select(func.count(), func.sum(ZoneRow.version)),
+        select(func.count(), func.sum(DeviceRow.version), func.count(DeviceRow.revoked_ms)),
+        select(func.count(), func.sum(SiteRow.version)),
+    ):
+        found += tuple(connection.execute(query).one())
+    return found
+
+
+def _read(
+    session: Session, cache: PlotCache, holidays: dict[str, frozenset[date]], zone_key: str | None
+) -> dict[str, tuple[_Row, Plot]]:
     query = (
-        select(*_OWN, *_WHERE, *_STATE, *_ZONE)
+        select(*_OWN, *_WHERE, *_ZONE)
         .join_from(ScheduleRow, ZoneRow, ZoneRow.key == ScheduleRow.zone_key)
         .join(DeviceRow, DeviceRow.key == ZoneRow.device_key)
         .join(SiteRow, SiteRow.name == DeviceRow.site)
-        .outerjoin(ZoneStateRow, ZoneStateRow.zone_key == ZoneRow.key)
         .where(ScheduleRow.enabled, ScheduleRow.deleted_ms.is_(None), DeviceRow.revoked_ms.is_(None))
         .order_by(ZoneRow.device_key, ZoneRow.number)
     )
     if zone_key is not None:
         query = query.where(ZoneRow.key == zone_key)
-    session.flush()
-    holidays = load_holidays(session)
-    rows = [(*row, holidays.get(row[8] or "")) for row in session.connection().execute(query)]
-    kept = cache.kept
+    rows = [(*row, holidays.get(row[7] or "")) for row in session.connection().execute(query)]
+    kept = cache.read
     parsed = dict(_definitions(session, [row[1] for row in rows if not _same_version(row, kept.get(row[0]))]))
     found: dict[str, tuple[_Row, Plot]] = {}
     for row in rows:
@@ -118,8 +176,25 @@ def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) 
             definition = parsed.get(row[1]) or kept[row[0]][1].definition
             before = row, _plot(row, definition)
         found[row[0]] = before
-    cache.kept = found
-    return [plot for _, plot in found.values()]
+    return found
+
+
+def _bring_up_to_date(connection: Connection, cache: PlotCache, zone_key: str | None) -> None:
+    query = select(DeviceRow.key).where(DeviceRow.online.is_(False), DeviceRow.revoked_ms.is_(None))
+    away = frozenset(connection.execute(query).scalars())
+    if away != cache.away or not cache.carried:
+        cache.away = away
+        for plot in cache.plots:
+            plot.online = plot.zone.device_key not in away
+    states = select(ZoneStateRow.zone_key, *STATE)
+    if zone_key is not None:
+        states = states.where(ZoneStateRow.zone_key == zone_key)
+    for row in connection.execute(states):
+        key = row[0]
+        if cache.carried.get(key) != row:
+            cache.carried[key] = row
+            if key in cache.read:
+                cache.read[key][1].carried = Carried(*row[1:])
 
 
 def _same_version(row: _Row, before: tuple[_Row, Plot] | None) -> bool:
@@ -134,16 +209,15 @@ def _definitions(session: Session, schedule_ids: Iterable[str]) -> Iterator[tupl
 
 
 def _plot(row: _Row, definition: AnyDefinition) -> Plot:
-    key, schedule_id, version, since_ms, online, timezone, latitude, longitude, _, *rest = row
-    *carried, site, name, number, title, zone_type = rest[:10]
-    *values, holidays = rest[10:]
+    key, schedule_id, version, since_ms, timezone, latitude, longitude, _, site, name, number, title, zone_type, *rest = row
+    *values, holidays = rest
     return Plot(
         zone=Zone(key, site, name, number, title, zone_type, ZoneParameters(*values)),
         where=Whereabouts(ZoneInfo(timezone), latitude, longitude, holidays or frozenset()),
-        online=online,
+        online=False,
         schedule_id=schedule_id,
         version=version,
         since_ms=since_ms,
         definition=definition,
-        carried=None if carried[1] is None else Carried(*carried),
+        carried=None,
     )
