@@ -62,28 +62,32 @@ class Agenda:
         self._almanac = Almanac()
         self._pages: dict[str, _Page] = {}
 
-    def due(self, plots: Sequence[Plot], after_ms: Sequence[int], now_ms: int) -> list[list[Due]]:
-        """Return the moments in (after, now] of plots whose definitions have planned ones, oldest first.
+    def due(self, plot: Plot, after_ms: int, now_ms: int) -> Sequence[Due]:
+        """Return the moments in (after, now] of a plot, oldest first; none where its definition plans none."""
+        page = self._turned_to(plot, after_ms, now_ms)
+        return page.moments[bisect_right(page.times, after_ms) : bisect_right(page.times, now_ms)]
 
-        Parameters
-        ----------
-        after_ms : sequence of int
-            For each plot. [ms since the Unix epoch, UTC]
-        """
-        pages: dict[str, _Page] = {}
-        found = []
-        for plot, after in zip(plots, after_ms, strict=True):
-            page = self._pages.get(plot.schedule_id)
-            if (
-                page is None
-                or (page.version, page.where) != (plot.version, plot.where)
-                or not (page.after_ms <= after and now_ms <= page.upto_ms)
-            ):
-                page = self._page(plot, min(after, now_ms - DAY_MS), now_ms + AHEAD_MS)
-            pages[plot.schedule_id] = page
-            found.append(page.moments[bisect_right(page.times, after) : bisect_right(page.times, now_ms)])
-        self._pages = pages
-        return found
+    def next_ms(self, plot: Plot, after_ms: int) -> int:
+        """Return when the next moment after `after` comes, or until when surely none does."""
+        page = self._turned_to(plot, after_ms, after_ms)
+        come = bisect_right(page.times, after_ms)
+        return page.times[come] if come < len(page.times) else page.upto_ms
+
+    def keep(self, plots: Sequence[Plot]) -> None:
+        """Forget the pages of schedules that are not among those of `plots`."""
+        wanted = {plot.schedule_id for plot in plots}
+        self._pages = {key: page for key, page in self._pages.items() if key in wanted}
+
+    def _turned_to(self, plot: Plot, after_ms: int, upto_ms: int) -> _Page:
+        page = self._pages.get(plot.schedule_id)
+        if (
+            page is None
+            or (page.version, page.where) != (plot.version, plot.where)
+            or not (page.after_ms <= after_ms and upto_ms <= page.upto_ms)
+        ):
+            page = self._page(plot, min(after_ms, upto_ms - DAY_MS), upto_ms + AHEAD_MS)
+            self._pages[plot.schedule_id] = page
+        return page
 
     def latest(self, plot: Plot, now_ms: int) -> Due | None:
         """Return the latest moment up to now, however long ago within 400 days."""

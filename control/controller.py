@@ -18,7 +18,6 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from control import configs, ledger, requests
-from control.agenda import Agenda
 from control.audit import Trail
 from control.counters import ControllerCounters
 from control.database import Database, write_in_thread
@@ -27,6 +26,7 @@ from control.errors import DatabaseUnavailable
 from control.evaluation import LatestValues
 from control.events import act_event, decision_event
 from control.messages import Heard, hear
+from control.pending import Pending
 from control.plots import PlotCache
 from control.records import Act, Device
 from control.registry import get_device
@@ -115,7 +115,7 @@ class Controller:
         self._feed = feed
         self._config = config or ControllerConfig()
         self._plots = PlotCache()
-        self._agenda = Agenda()
+        self._pending = Pending()
         self._sender = Sender(
             database,
             publish,
@@ -294,7 +294,7 @@ class Controller:
             self._hour = now_ms // HOUR_MS
             configs.mark_offsets(session, now_ms)
             prune_decisions(session, now_ms - self._config.decision_days * DAY_MS)
-        return run_tick(session, self._latest, self._plots, self._agenda, now_ms=now_ms, stale_s=self._config.stale_s)
+        return run_tick(session, self._latest, self._plots, self._pending, now_ms=now_ms, stale_s=self._config.stale_s)
 
     async def _write(self, work: Callable[[Session], Answer]) -> Answer:
         return await write_in_thread(self._database, work)

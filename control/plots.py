@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from control.database import in_parts
 from control.decisions import STATE
-from control.definitions import AnyDefinition, parse_definition
+from control.definitions import AnyDefinition, IrrigationDefinition, parse_definition
 from control.forecasts import ForecastCache
 from control.holidays import load_holidays
 from control.models import DeviceRow, ScheduleRow, SiteRow, ZoneRow, ZoneStateRow
@@ -113,7 +113,13 @@ class PlotCache:
         self.away: frozenset[str] = frozenset()
         self.carried: dict[str, _Row] = {}
         self.forecasts = ForecastCache()
+        self._timed: list[Plot] = []
         self._groups: dict[type, Group] = {}
+
+    @property
+    def timed(self) -> list[Plot]:
+        """Those whose definition plans moments: the same list until a plot is another."""
+        return self._timed
 
     def group(self, sort: type[AnyDefinition]) -> Group:
         """Return those whose definition is of that sort."""
@@ -125,6 +131,7 @@ class PlotCache:
         """Take what was read anew."""
         self.read, self.footprint = read, footprint
         self.plots = [plot for _, plot in read.values()]
+        self._timed = [plot for plot in self.plots if not isinstance(plot.definition, IrrigationDefinition)]
         self.away, self.carried, self._groups = frozenset(), {}, {}
 
 

@@ -7,25 +7,23 @@ given within its grace, or kept as skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control.agenda import Agenda, Due, grace_s
+from control.agenda import Due, grace_s
 from control.calendars import day_start
 from control.commands import EXPIRES_MS
-from control.database import in_parts
 from control.decisions import Finding, store_decisions
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.evaluation import LatestValues, Outcome, feed, season_factor, water, water_by_clock
 from control.holds import load_holds
-from control.ids import act_id
 from control.ledger import Order, PlannedAct, expire, plan_acts
 from control.loads import zone_loads
-from control.models import ActRow, ControllerRow
+from control.models import ControllerRow
+from control.pending import Pending, act_key, makes_up_once
 from control.plots import Plot, PlotCache, load_plots
 from control.rain import RAINED, rain_holds
 from control.records import Act, Decision
@@ -34,7 +32,6 @@ from rules.reasons import Reason, names
 __all__ = ["MINUTE_MS", "TickResult", "leave_out", "run_tick"]
 
 MINUTE_MS: Final = 60_000
-MAX_MISSED: Final = 500  # missed moments of one zone that are kept at a time; a longer list is cut at its old end
 _ACTIONS: Final = {"irrigation": "irrigate", "timer": "irrigate", "feeding": "feed"}
 _CALLED: Final = Reason.MEAL_DUE | Reason.RUN_DUE
 _MISSED: Final = Reason.MEAL_MISSED | Reason.RUN_MISSED
@@ -51,7 +48,7 @@ class TickResult:
 
 
 def run_tick(
-    session: Session, latest: LatestValues, cache: PlotCache, agenda: Agenda, *, now_ms: int, stale_s: float
+    session: Session, latest: LatestValues, cache: PlotCache, pending: Pending, *, now_ms: int, stale_s: float
 ) -> TickResult:
     """Run the tick of now.
 
@@ -74,8 +71,8 @@ def run_tick(
         holds.add(hold)
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
     _conclude(session, result, water(beds, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
-    timed = [plot for plot in plots if not isinstance(plot.definition, IrrigationDefinition)]
-    dues, carried = _due(session, result, agenda, timed, last_ms, now_ms)
+    timed = cache.timed
+    dues, carried = _due(session, result, pending, timed, last_ms, now_ms)
     timers = [plot for plot in timed if isinstance(plot.definition, TimerDefinition)]
     runs = [dues.get(plot.zone.key) for plot in timers]
     extra = [carried.get(plot.zone.key, plot.carried_l) for plot in timers]
@@ -94,10 +91,8 @@ def leave_out(session: Session, zone_key: str, now_ms: int) -> list[Act]:
     """Keep as skipped what has come in a zone and did not begin, and return that: what planned it is about to end."""
     state = session.get(ControllerRow, 1)
     last_ms = now_ms if state is None else min(state.last_tick_ms, now_ms)
-    plots = [
-        plot for plot in load_plots(session, PlotCache(), zone_key) if not isinstance(plot.definition, IrrigationDefinition)
-    ]
-    pending = list(_pending(session, Agenda(), plots, last_ms, now_ms))
+    load_plots(session, cache := PlotCache(), zone_key)
+    pending = Pending().find(session, cache.timed, last_ms, now_ms)
     plans = [replace(_skipped(plot, due, now_ms), cause="schedule-changed") for plot, dues in pending for due in dues]
     return [act for act, new in plan_acts(session, plans) if new]
 
@@ -126,7 +121,7 @@ def _conclude(
 def _plan(outcome: Outcome, now_ms: int) -> PlannedAct | None:
     if outcome.act:
         planned_ms = now_ms // MINUTE_MS * MINUTE_MS if outcome.due is None else outcome.due.planned_ms
-        return PlannedAct(_act_key(outcome.plot, planned_ms), _order(outcome, planned_ms, now_ms))
+        return PlannedAct(act_key(outcome.plot, planned_ms), _order(outcome, planned_ms, now_ms))
     if outcome.reasons & _MISSED and outcome.due is not None:
         return _skipped(outcome.plot, outcome.due, now_ms)
     return None
@@ -168,58 +163,27 @@ def _litres(plot: Plot, definition: TimerDefinition, due: Due) -> float:
 
 
 def _due(
-    session: Session, result: TickResult, agenda: Agenda, plots: Sequence[Plot], last_ms: int, now_ms: int
+    session: Session, result: TickResult, pending: Pending, plots: Sequence[Plot], last_ms: int, now_ms: int
 ) -> tuple[dict[str, Due], dict[str, float]]:
     """Return what is due in which zone, and what zones carry; of what piled up over a pause, the missed is kept as skipped."""
     chosen: dict[str, Due] = {}
     carried: dict[str, float] = {}
     missed: list[PlannedAct] = []
-    for plot, pending in _pending(session, agenda, plots, last_ms, now_ms):
+    for plot, come in pending.find(session, plots, last_ms, now_ms):
         definition = plot.definition
         assert not isinstance(definition, IrrigationDefinition)
         late_ms = grace_s(definition) * 1000
         # After an outage one is given, whatever was missed.
-        in_time = [due for due in pending if now_ms - due.planned_ms <= late_ms][-1 if _once(plot) else 0 :]
+        in_time = [due for due in come if now_ms - due.planned_ms <= late_ms][-1 if makes_up_once(plot) else 0 :]
         # Of several within their grace the oldest is next; with none, the last missed goes through the rule, for the record.
-        due = chosen[plot.zone.key] = in_time[0] if in_time else pending[-1]
-        late = [one for one in pending if one is not due and one not in in_time]
+        due = chosen[plot.zone.key] = in_time[0] if in_time else come[-1]
+        late = [one for one in come if one is not due and one not in in_time]
         missed += [_skipped(plot, one, now_ms) for one in late]
         if late and isinstance(definition, TimerDefinition) and definition.missed == "carry":
             more = sum(_litres(plot, definition, one) for one in late)
             carried[plot.zone.key] = min(plot.carried_l + more, definition.litres_day)
     result.acts += [act for act, new in plan_acts(session, missed) if new]
     return chosen, carried
-
-
-def _once(plot: Plot) -> bool:
-    return isinstance(plot.definition, TimerDefinition) and plot.definition.missed == "once"
-
-
-def _pending(
-    session: Session, agenda: Agenda, plots: Sequence[Plot], last_ms: int, now_ms: int
-) -> Iterator[tuple[Plot, list[Due]]]:
-    """Give each plot with planned moments that have come, and of which the ledger knows nothing, oldest first."""
-    keyed = []
-    for plot, moments in zip(plots, agenda.due(plots, [_since(plot, last_ms) for plot in plots], now_ms), strict=True):
-        if _once(plot):  # the one before may wait still, and is concluded when the next one comes
-            before = agenda.latest(plot, moments[0].planned_ms - 1 if moments else now_ms)
-            moments = [before, *moments] if before is not None and before.planned_ms > plot.since_ms else moments
-        if moments:
-            keyed.append((plot, {_act_key(plot, due.planned_ms): due for due in moments[-MAX_MISSED:]}))
-    known: set[str] = set()
-    for part in in_parts(key for _, dues in keyed for key in dues):
-        known.update(session.scalars(select(ActRow.id).where(ActRow.id.in_(part))))
-    for plot, dues in keyed:
-        if pending := [due for key, due in dues.items() if key not in known]:
-            yield plot, pending
-
-
-def _since(plot: Plot, last_ms: int) -> int:
-    definition = plot.definition
-    assert not isinstance(definition, IrrigationDefinition)
-    # What was within its grace at the last tick is looked at once more, so that its end is concluded.
-    grace_ms = 0 if _once(plot) else grace_s(definition) * 1000
-    return max(plot.since_ms, last_ms - grace_ms - MINUTE_MS)
 
 
 def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
@@ -239,7 +203,7 @@ def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
     )
     held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & _CALLED else ()
     cause = f"missed: {', '.join(held_by)}" if held_by else "missed"
-    return PlannedAct(_act_key(plot, due.planned_ms), order, "skipped", cause)
+    return PlannedAct(act_key(plot, due.planned_ms), order, "skipped", cause)
 
 
 def _order(outcome: Outcome, planned_ms: int, now_ms: int) -> Order:
@@ -259,7 +223,3 @@ def _order(outcome: Outcome, planned_ms: int, now_ms: int) -> Order:
         grams=outcome.grams if action == "feed" else None,
         max_seconds=outcome.max_seconds,
     )
-
-
-def _act_key(plot: Plot, planned_ms: int) -> str:
-    return act_id(f"schedule:{plot.schedule_id}", plot.version, plot.zone.key, planned_ms)
