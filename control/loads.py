@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
+from control.database import in_parts
 from control.models import OPEN_ACTS, ActRow
 from control.states import OPEN
 
@@ -72,19 +73,23 @@ def zone_loads(session: Session, day_starts: Mapping[str, int]) -> dict[str, Loa
     loads = dict.fromkeys(day_starts, nothing)
     if not loads:
         return loads
-    recent = ActRow.planned_ms >= min(day_starts.values()) - LOOK_BACK_MS
+    since_ms = min(day_starts.values()) - LOOK_BACK_MS
     rows: dict[str, Any] = {}
     session.flush()
-    for query in (_acts(recent), _acts(OPEN_ACTS)):
-        if len(loads) == 1:
-            query = query.where(ActRow.zone_key == next(iter(loads)))
-        rows.update((row.id, row) for row in session.connection().execute(query))
+    connection = session.connection()
+    for part in in_parts(day_starts):
+        recent = connection.execute(_acts(ActRow.zone_key.in_(part), ActRow.planned_ms >= since_ms))
+        rows.update((row.id, row) for row in recent)
+    under_way = _acts(OPEN_ACTS)
+    if len(loads) == 1:
+        under_way = under_way.where(ActRow.zone_key == next(iter(loads)))
+    rows.update((row.id, row) for row in connection.execute(under_way))
     loads.update(_counted(day_starts, rows.values()))
     return loads
 
 
-def _acts(where: Any) -> Select[*tuple[Any, ...]]:
-    return select(*COLUMNS).where(where, or_(ActRow.action == "irrigate", ActRow.action == "feed", ActRow.action == "aerate"))
+def _acts(*where: Any) -> Select[*tuple[Any, ...]]:
+    return select(*COLUMNS).where(*where, or_(ActRow.action == "irrigate", ActRow.action == "feed", ActRow.action == "aerate"))
 
 
 def _counted(day_starts: Mapping[str, int], rows: Iterable[Any]) -> dict[str, Load]:

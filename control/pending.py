@@ -36,6 +36,7 @@ class Pending:
         self._plots: Sequence[Plot] = ()
         self._heads: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # before it nothing of a plot is pending [ms]
         self._last_ms = 0
+        self.found: frozenset[str] = frozenset()  # zones of the last time
 
     def find(self, session: Session, plots: Sequence[Plot], last_ms: int, now_ms: int) -> list[tuple[Plot, list[Due]]]:
         """Return each plot of planned moments that have come and of which the ledger knows nothing, with these, oldest first.
@@ -61,6 +62,7 @@ class Pending:
             if pending := [due for key, due in dues.items() if key not in known]:
                 found.append((plot, pending))
             self._heads[row] = pending[0].planned_ms if pending else self._agenda.next_ms(plot, now_ms)
+        self.found = frozenset(plot.zone.key for plot, _ in found)
         return found
 
     def _come(self, plot: Plot, last_ms: int, now_ms: int) -> Sequence[Due]:

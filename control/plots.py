@@ -104,7 +104,13 @@ class Group:
 
 
 class PlotCache:
-    """The plots of the last reading, what they were read from, and the forecasts."""
+    """The plots of the last reading, what they were read from, and the forecasts.
+
+    Attributes
+    ----------
+    stirred : set of str
+        Zones that are another than at the reading before: what people change, or what they carry.
+    """
 
     def __init__(self) -> None:
         self.plots: list[Plot] = []
@@ -113,6 +119,7 @@ class PlotCache:
         self.away: frozenset[str] = frozenset()
         self.carried: dict[str, _Row] = {}
         self.forecasts = ForecastCache()
+        self.stirred: set[str] = set()
         self._timed: list[Plot] = []
         self._groups: dict[type, Group] = {}
 
@@ -133,6 +140,7 @@ class PlotCache:
         self.plots = [plot for _, plot in read.values()]
         self._timed = [plot for plot in self.plots if not isinstance(plot.definition, IrrigationDefinition)]
         self.away, self.carried, self._groups = frozenset(), {}, {}
+        self.stirred = set(read)
 
 
 def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) -> list[Plot]:
@@ -141,6 +149,7 @@ def load_plots(session: Session, cache: PlotCache, zone_key: str | None = None) 
     connection = session.connection()
     holidays = load_holidays(session)
     footprint = () if zone_key is not None else _footprint(connection, holidays)
+    cache.stirred = set()
     if footprint != cache.footprint or not footprint:
         cache.replace(_read(session, cache, holidays, zone_key), footprint)
     _bring_up_to_date(connection, cache, zone_key)
@@ -201,6 +210,7 @@ def _bring_up_to_date(connection: Connection, cache: PlotCache, zone_key: str | 
         if cache.carried.get(key) != row:
             cache.carried[key] = row
             if key in cache.read:
+                cache.stirred.add(key)
                 cache.read[key][1].carried = Carried(*row[1:])
 
 

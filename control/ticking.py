@@ -64,20 +64,22 @@ def run_tick(
     result.acts += expire(session, now_ms)
     plots = load_plots(session, cache)
     result.zones = len(plots)
-    days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
-    loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in plots})
     holds = load_holds(session, now_ms)
     for hold in rain_holds(session, plots, cache.forecasts, now_ms):
         holds.add(hold)
+    # What was due and is not any more has its word to change; of the others the word is what it was.
+    stirred = cache.stirred | pending.found
+    dues, carried = _due(session, result, pending, cache.timed, last_ms, now_ms)
+    stirred |= dues.keys()
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
+    timers = [plot for plot in cache.timed if plot.zone.key in stirred and isinstance(plot.definition, TimerDefinition)]
+    ponds = [plot for plot in cache.timed if plot.zone.key in stirred and isinstance(plot.definition, FeedingDefinition)]
+    days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
+    loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in (*beds, *timers, *ponds)})
     _conclude(session, result, water(beds, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
-    timed = cache.timed
-    dues, carried = _due(session, result, pending, timed, last_ms, now_ms)
-    timers = [plot for plot in timed if isinstance(plot.definition, TimerDefinition)]
     runs = [dues.get(plot.zone.key) for plot in timers]
     extra = [carried.get(plot.zone.key, plot.carried_l) for plot in timers]
     _conclude(session, result, water_by_clock(timers, runs, extra, loads, holds, now_ms), carried, last_ms, now_ms)
-    ponds = [plot for plot in timed if isinstance(plot.definition, FeedingDefinition)]
     meals = [dues.get(plot.zone.key) for plot in ponds]
     _conclude(session, result, feed(ponds, meals, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
     if state is None:
