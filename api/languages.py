@@ -14,6 +14,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
+from control.sentences import conflict_templates
+
 __all__ = ["Language", "Words", "asked_language", "indonesian", "told_in", "translate"]
 
 Language = Literal["id", "en"]
@@ -46,6 +48,7 @@ def indonesian() -> Words:
     """Return the words, read once."""
     read = tomllib.loads(files("api").joinpath("indonesian.toml").read_text("utf-8"))
     sentences = {english: words for part in read["sentences"].values() for english, words in part.items()}
+    sentences |= conflict_templates()
     return Words(read["titles"], sentences, read["otherwise"])
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,17 +11,20 @@ from pydantic.config import JsonDict
 
 from api.access import Caller, CallersTrail
 from api.bodies import Body, IfMatch, tagged
-from api.instants import When, format_instant
+from api.instants import When, format_instant, optional_instant
 from api.names import RecordId, ZoneText, zone_in_body
 from api.pages import Listing, Page, Sort
 from api.permissions import require
 from api.problems import refusals
+from api.sentences import Sentence
 from api.services import Needs, Services
 from control import records, schedules
 from control.access import Permission, Principal
-from control.definitions import Definition
+from control.conflicts import Conflicting
+from control.definitions import Definition, parse_definition
+from control.sentences import sentences
 
-__all__ = ["router"]
+__all__ = ["ConflictAnswer", "conflict_answer", "router"]
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 
@@ -73,6 +76,26 @@ class ScheduleAnswer(BaseModel):
     updated: When = Field(description="When it was last changed.", examples=["2026-11-22T05:00:00Z"])
 
 
+class ConflictAnswer(BaseModel):
+    """What conflicts in a schedule, with itself, its zone or another schedule."""
+
+    code: str = Field(description="What conflicts; docs/schedules.md lists the codes.", examples=["litres-day-exceeded"])
+    severity: Literal["error", "warning"] = Field(
+        description="An `error` is not saved, a `warning` only told.", examples=["warning"]
+    )
+    field: str = Field(description="What of the schedule, or of its zone, to change.", examples=["definition.litres_day"])
+    at: When | None = Field(
+        description="The first planned moment at which it shows; null is always.", examples=["2026-11-22T21:30:00Z"]
+    )
+    sentence: Sentence = Field(description="The same in words.")
+
+
+class ScheduleDetail(ScheduleAnswer):
+    """The same, with what of it does not go with its zone as that is now."""
+
+    warnings: list[ConflictAnswer] = Field(description="What will not go as it is planned, or not at all.")
+
+
 class ScheduleFilter(Page):
     """Which schedules are wanted."""
 
@@ -101,8 +124,8 @@ def list_schedules(services: Needs, caller: Caller, request: Annotated[ScheduleF
 @router.post("", status_code=201, responses=refusals(404, 409))
 def create_schedule(
     body: NewSchedule, services: Needs, caller: Caller, trail: CallersTrail, response: Response
-) -> ScheduleAnswer:
-    """Create a schedule."""
+) -> ScheduleDetail:
+    """Create a schedule. What contradicts itself is refused, what only does not go with its zone is told in `warnings`."""
     zone = zone_in_body("zone", body.zone)
     require(services, caller, Permission.SCHEDULE, zone.address.site, "zone", zone.key)
     with services.database.session() as session:
@@ -110,13 +133,13 @@ def create_schedule(
             session, zone.key, body.definition, enabled=body.enabled, now_ms=services.clock.now_ms(), trail=trail
         )
     response.headers["location"] = f"/api/v1/schedules/{schedule.id}"
-    return _tagged(schedule, response)
+    return _tagged(schedule, services, response)
 
 
 @router.get("/{record}", responses=refusals(404))
-def show_schedule(record: RecordId, services: Needs, caller: Caller, response: Response) -> ScheduleAnswer:
+def show_schedule(record: RecordId, services: Needs, caller: Caller, response: Response) -> ScheduleDetail:
     """Show one schedule; `ETag` is its version."""
-    return _tagged(_allowed(record, services, caller, Permission.SEE), response)
+    return _tagged(_allowed(record, services, caller, Permission.SEE), services, response)
 
 
 @router.put("/{record}", responses=refusals(404, 409, 412))
@@ -128,8 +151,11 @@ def change_schedule(
     trail: CallersTrail,
     version: IfMatch,
     response: Response,
-) -> ScheduleAnswer:
-    """Change a schedule; the new version counts from now, and acts of the old one that wait are superseded."""
+) -> ScheduleDetail:
+    """Change a schedule; the new version counts from now, and acts of the old one that wait are superseded.
+
+    Conflicts are refused or told as when it was created.
+    """
     _allowed(record, services, caller, Permission.SCHEDULE)
     superseded: list[records.Act] = []
     with services.database.session() as session:
@@ -144,7 +170,7 @@ def change_schedule(
             superseded=superseded,
         )
     services.controller.tell(superseded)
-    return _tagged(changed, response)
+    return _tagged(changed, services, response)
 
 
 @router.delete("/{record}", status_code=204, responses=refusals(404, 412))
@@ -165,9 +191,29 @@ def _allowed(record: str, services: Services, caller: Principal, permission: Per
     return schedule
 
 
-def _tagged(schedule: records.Schedule, response: Response) -> ScheduleAnswer:
+def _tagged(schedule: records.Schedule, services: Services, response: Response) -> ScheduleDetail:
     tagged(schedule.version, response)
-    return ScheduleAnswer(**_plain(schedule))
+    with services.database.reader() as session:
+        found = schedules.list_conflicts(
+            session,
+            schedule.zone_key,
+            parse_definition(schedule.definition),
+            now_ms=services.clock.now_ms(),
+            schedule_id=schedule.id,
+            enabled=schedule.enabled,
+        )
+    return ScheduleDetail(**_plain(schedule), warnings=[conflict_answer(one) for one in found])
+
+
+def conflict_answer(conflict: Conflicting) -> ConflictAnswer:
+    """Return how a conflict is told."""
+    return ConflictAnswer(
+        code=conflict.code,
+        severity=conflict.severity,
+        field=conflict.field,
+        at=optional_instant(conflict.at_ms),
+        sentence=Sentence(**sentences(conflict)),
+    )
 
 
 def _plain(schedule: records.Schedule) -> dict[str, Any]:

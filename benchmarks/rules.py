@@ -90,6 +90,7 @@ def draw_ponds(
     )
     calendar = feeding.FeedingCalendar(
         due=np.ones(ponds, dtype=np.bool_),
+        allowed=np.ones(ponds, dtype=np.bool_),
         grams=random.uniform(100.0, 700.0, ponds),
         late_s=random.uniform(0.0, 900.0, ponds),
         grace_s=np.full(ponds, 600.0),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from control.definitions import FeedingDefinition, TimerDefinition
+from control.definitions import FeedingDefinition, TimerDefinition, meal_grams
 from control.plots import Plot
 from control.starts import Almanac, Whereabouts
 
@@ -109,9 +109,13 @@ class Agenda:
         moments: dict[int, Due] = {}  # two at one moment are one act
         if isinstance(definition, FeedingDefinition):
             for moment in self._almanac.moments(definition.meals, plot.where, after_ms, upto_ms):
-                moments.setdefault(moment.at_ms, Due(moment.at_ms, grams=definition.meals[moment.index].grams))
+                if definition.in_force(moment.day):
+                    grams = meal_grams(definition, definition.meals[moment.index])
+                    moments.setdefault(moment.at_ms, Due(moment.at_ms, grams=grams))
         elif isinstance(definition, TimerDefinition):
             for moment in self._almanac.moments(definition.starts, plot.where, after_ms, upto_ms):
+                if not definition.in_force(moment.day):
+                    continue
                 run = definition.starts[moment.index]
                 moments.setdefault(moment.at_ms, Due(moment.at_ms, litres=run.litres, seconds=run.seconds))
         return _Page(plot.version, plot.where, after_ms, upto_ms, list(moments.values()), list(moments))

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-__all__ = ["day_start", "in_hours", "instant", "local_date", "minutes_of", "month_of", "offset_min", "open_spans"]
+__all__ = ["day_start", "in_hours", "in_windows", "instant", "local_date", "minutes_of", "offset_min", "open_spans"]
 
 MINUTES_A_DAY: Final = 1440
 
@@ -29,7 +29,11 @@ def in_hours(hours: Iterable[Sequence[str]], zone: ZoneInfo, now_ms: int) -> boo
         The instant. [ms since the Unix epoch, UTC]
     """
     local = _local(zone, now_ms)
-    minute = local.hour * 60 + local.minute
+    return in_windows(hours, local.hour * 60 + local.minute)
+
+
+def in_windows(hours: Iterable[Sequence[str]], minute: int) -> bool:
+    """Tell whether a minute past local midnight lies in one of `hours`; see `in_hours`."""
     for start_text, end_text in hours:
         start, end = minutes_of(start_text), minutes_of(end_text)
         if start <= minute < end or (end < start and (minute >= start or minute < end)):
@@ -90,11 +94,6 @@ def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def local_date(zone: ZoneInfo, now_ms: int) -> date:
     """Return the local date that `now_ms` lies in."""
     return _local(zone, now_ms).date()
-
-
-def month_of(zone: ZoneInfo, now_ms: int) -> int:
-    """Return the local month that `now_ms` lies in, 1 to 12."""
-    return _local(zone, now_ms).month
 
 
 def instant(day: date, minutes: int, zone: ZoneInfo) -> int:

@@ -8,12 +8,14 @@ Invariant: a definition that was accepted can be followed: what contradicts itse
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from datetime import date
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from control.calendars import in_windows, minutes_of
 from control.errors import Invalid
-from control.starts import Start, Strict
+from control.starts import Day, Start, Strict
 
 __all__ = [
     "ZONE_TYPE_OF",
@@ -25,6 +27,7 @@ __all__ = [
     "RainSkip",
     "TimedRun",
     "TimerDefinition",
+    "meal_grams",
     "parse_definition",
     "planned_starts",
 ]
@@ -43,8 +46,14 @@ Run = Annotated[int, Field(ge=1, le=86400)]
 Litres = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 Grams = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 Oxygen = Annotated[float, Field(ge=0.0, le=30.0, allow_inf_nan=False)]
+Portion = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Factor = Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False)]
+Season = Annotated[tuple[Factor, ...], Field(strict=False, min_length=12, max_length=12)]
+_SEASON: Final = (
+    "Factors from January to December: of a timer for each planned amount, of irrigation by soil moisture for "
+    "`litres_day`; 0 leaves the month out. [1]"
+)
 
 
 class RainSkip(Strict):
@@ -61,23 +70,20 @@ class RainSkip(Strict):
     )
 
 
-class _Watering(Strict):
-    """What every way of watering has."""
+class _Bounded(Strict):
+    """What every schedule has: on which dates it is in force, and in which hours of the day acts may begin."""
 
+    first: Day | None = Field(default=None, description="In force from this date on; absent is from ever.")
+    last: Day | None = Field(default=None, description="In force up to and with this date; absent is for ever.")
     hours: list[Hours] = Field(
         default=[("00:00", "24:00")],
         min_length=1,
         max_length=24,
-        description="Local hours in which watering may begin, each from its start up to, not including, its end; "
+        description="Local hours in which acts may begin, each from its start up to, not including, its end; "
         "an end before the start is on the next day.",
     )
     closed: list[Hours] = Field(
-        default=[], max_length=24, description="Local hours in which it may not, though within `hours`."
-    )
-    litres_day: Litres = Field(description="Most water in a day of the site. [L]")
-    min_seconds: Seconds = Field(default=10, description="Shortest run worth beginning. [s]")
-    rain_skip: RainSkip | None = Field(
-        default=None, description="Hold watering while rain is enough; null does not look at it."
+        default=[], max_length=24, description="Local hours in which they may not, though within `hours`."
     )
 
     @field_validator("hours", "closed")
@@ -86,6 +92,31 @@ class _Watering(Strict):
         if any(start == end for start, end in hours):
             raise ValueError("start and end must differ; the whole day is 00:00 to 24:00")
         return hours
+
+    @model_validator(mode="after")
+    def _some_day_some_hour(self) -> Self:
+        if self.first is not None and self.last is not None and self.last < self.first:
+            raise ValueError("last must not be before first")
+        # What is left, if anything is, begins where hours begin or where closed ones end.
+        edges = [minutes_of(start) for start, _ in self.hours] + [minutes_of(end) % 1440 for _, end in self.closed]
+        if not any(in_windows(self.hours, minute) and not in_windows(self.closed, minute) for minute in edges):
+            raise ValueError("closed leaves nothing of hours")
+        return self
+
+    def in_force(self, day: date) -> bool:
+        """Tell whether the schedule is in force on a local date."""
+        return (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+
+
+class _Watering(_Bounded):
+    """What every way of watering has."""
+
+    season: Season = Field(default=(1.0,) * 12, description=_SEASON)
+    litres_day: Litres = Field(description="Most water in a day of the site. [L]")
+    min_seconds: Seconds = Field(default=10, description="Shortest run worth beginning. [s]")
+    rain_skip: RainSkip | None = Field(
+        default=None, description="Hold watering while rain is enough; null does not look at it."
+    )
 
 
 class IrrigationDefinition(_Watering):
@@ -123,9 +154,6 @@ class TimerDefinition(_Watering):
 
     type: Literal["timer"] = "timer"
     starts: list[TimedRun] = Field(min_length=1, max_length=MAX_STARTS, description="The planned runs.")
-    season: Annotated[tuple[Factor, ...], Field(strict=False, min_length=12, max_length=12)] = Field(
-        default=(1.0,) * 12, description="By what the planned amount is multiplied, January to December. [1]"
-    )
     max_seconds: Run = Field(default=3600, description="Longest run of one act. [s]")
     missed: Literal["skip", "late", "once", "carry"] = Field(
         default="late",
@@ -142,16 +170,24 @@ class TimerDefinition(_Watering):
 
 
 class Meal(Start):
-    """One meal of the day."""
+    """One meal of the day, by weight or as a share of the day's ration."""
 
-    grams: Grams = Field(description="Feed to give. [g]")
+    grams: Grams | None = Field(default=None, description="Feed to give; or say `share`. [g]")
+    share: Portion | None = Field(default=None, description="Of the schedule's `ration_g`; or say `grams`. [1]")
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Meal:
+        if (self.grams is None) == (self.share is None):
+            raise ValueError("say grams or share, one of them")
+        return self
 
 
-class FeedingDefinition(Strict):
+class FeedingDefinition(_Bounded):
     """Feed a pond by a daily program of meals, less or nothing when oxygen is low. A missed meal is never made up."""
 
     type: Literal["feeding"] = "feeding"
     meals: list[Meal] = Field(min_length=1, max_length=MAX_STARTS, description="Each at its own time of the day.")
+    ration_g: Grams | None = Field(default=None, description="The day's ration, of which meals may take shares. [g]")
     oxygen_stop: Oxygen = Field(default=3.0, description="No feed at or below this dissolved oxygen. [mg/L]")
     oxygen_reduce: Oxygen = Field(default=4.0, description="Full meals from this on; in between, in proportion. [mg/L]")
     grams_day: Grams = Field(description="Most feed in a day of the site. [g]")
@@ -166,6 +202,13 @@ class FeedingDefinition(Strict):
         _each_once(self.meals)
         if self.oxygen_stop > self.oxygen_reduce:
             raise ValueError("oxygen_stop must not be above oxygen_reduce")
+        shared = [meal.share for meal in self.meals if meal.share is not None]
+        if shared and self.ration_g is None:
+            raise ValueError("a meal takes a share of the day's ration; say ration_g")
+        if not shared and self.ration_g is not None:
+            raise ValueError("no meal takes a share of ration_g; leave it out, or give meals a share")
+        if self.ration_g is not None and self.ration_g > self.grams_day:
+            raise ValueError("ration_g must not be above grams_day")
         return self
 
 
@@ -197,6 +240,11 @@ def planned_starts(definition: AnyDefinition) -> Sequence[Start]:
     if isinstance(definition, TimerDefinition):
         return definition.starts
     return definition.meals if isinstance(definition, FeedingDefinition) else ()
+
+
+def meal_grams(definition: FeedingDefinition, meal: Meal) -> float:
+    """Return what a meal is planned to give. [g]"""
+    return meal.grams if meal.grams is not None else (meal.share or 0.0) * (definition.ration_g or 0.0)
 
 
 def _runs_fit(min_seconds: int, max_seconds: int) -> None:

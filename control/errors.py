@@ -19,6 +19,7 @@ ControlError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 __all__ = [
@@ -76,12 +77,19 @@ class Conflict(InvalidRequest):
 
 
 class Invalid(InvalidRequest):
-    """A field's value cannot be taken; `field` names it and `detail` says what would do."""
+    """A field's value cannot be taken; `field` names it and `detail` says what would do.
 
-    def __init__(self, field: str, detail: str) -> None:
+    Attributes
+    ----------
+    more : tuple of (str, str)
+        Other fields that cannot be taken either, each with its detail.
+    """
+
+    def __init__(self, field: str, detail: str, more: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(f"{field}: {detail}")
         self.field = field
         self.detail = detail
+        self.more = tuple(more)
 
 
 class Stale(InvalidRequest):

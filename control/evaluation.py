@@ -11,13 +11,15 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from control.agenda import Due, grace_s
-from control.calendars import in_hours, month_of
+from control.calendars import in_hours, local_date
 from control.commands import whole_seconds
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.holds import Holds
@@ -26,6 +28,7 @@ from control.plots import Plot
 from control.records import Seen, ZoneParameters
 from rules import feeding, irrigation, timer
 from rules.plan import Plan
+from rules.reasons import Reason
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -79,9 +82,9 @@ def water(
         online=_flags(plot.online for plot in plots),
         since_last_s=since_last_s,
         latched=_flags(plot.latched for plot in plots),
-        held=_held(plots, holds),
+        held=_held(plots, holds) | _out_of_force(plots, definitions, now_ms),
     )
-    params = _irrigation_params(definitions, given, stale_s)
+    params = _irrigation_params(plots, definitions, given, stale_s, now_ms)
     allowed = _allowed(plots, definitions, now_ms)
     calendar = irrigation.IrrigationCalendar(allowed=allowed)
     plan = irrigation.evaluate(state, params, calendar, now_ms / 1000)
@@ -118,6 +121,7 @@ def feed(
     params = _feeding_params(definitions, given, stale_s)
     calendar = feeding.FeedingCalendar(
         due=_flags(meal is not None for meal in meals),
+        allowed=_allowed(plots, definitions, now_ms),
         grams=_numbers(None if meal is None else meal.grams for meal in meals),
         late_s=_numbers(None if meal is None else (now_ms - meal.planned_ms) / 1000 for meal in meals),
         grace_s=_numbers(one.late_s for one in definitions),
@@ -154,10 +158,11 @@ def water_by_clock(
         online=_flags(plot.online for plot in plots),
         held=_held(plots, holds),
     )
+    months = _dates(plots, now_ms)
     flow, season, max_seconds, min_seconds, litres_day = _columns(
         (
             plot.zone.parameters.flow_l_min,
-            season_factor(plot, one, now_ms),
+            one.season[months[plot.timezone].month - 1],
             min(one.max_seconds, plot.zone.parameters.max_seconds),
             one.min_seconds,
             min(one.litres_day, plot.zone.parameters.litres_day),
@@ -186,12 +191,35 @@ def water_by_clock(
 
 def season_factor(plot: Plot, definition: TimerDefinition, at_ms: int) -> float:
     """Return by what the planned amount is multiplied in that month of the site. [1]"""
-    return definition.season[month_of(plot.timezone, at_ms) - 1]
+    return definition.season[local_date(plot.timezone, at_ms).month - 1]
+
+
+def _dates(plots: Sequence[Plot], now_ms: int) -> dict[ZoneInfo, date]:
+    """Return the local date in each time zone of plots."""
+    return {zone: local_date(zone, now_ms) for zone in {plot.timezone for plot in plots}}
+
+
+def _out_of_force(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], now_ms: int) -> NDArray[np.int64]:
+    """Return what holds beds by the dates and the season of their own schedules: they have no planned moments to leave out."""
+    days = _dates(plots, now_ms)
+    held = np.zeros(len(plots), dtype=np.int64)
+    for row, (plot, one) in enumerate(zip(plots, definitions, strict=True)):
+        day = days[plot.timezone]
+        if not one.in_force(day):
+            held[row] |= Reason.OUTSIDE_DATES
+        if one.season[day.month - 1] == 0.0:
+            held[row] |= Reason.SEASON_OUT
+    return held
 
 
 def _irrigation_params(
-    definitions: Sequence[IrrigationDefinition], given: Sequence[ZoneParameters], stale_s: float
+    plots: Sequence[Plot],
+    definitions: Sequence[IrrigationDefinition],
+    given: Sequence[ZoneParameters],
+    stale_s: float,
+    now_ms: int,
 ) -> irrigation.IrrigationParams:
+    days = _dates(plots, now_ms)
     low, high, root_depth, area, flow, max_seconds, min_seconds, litres_day, soak_s = _columns(
         (
             one.low,
@@ -201,10 +229,10 @@ def _irrigation_params(
             own.flow_l_min,
             min(one.max_seconds, own.max_seconds),
             one.min_seconds,
-            min(one.litres_day, own.litres_day),
+            min(one.litres_day * one.season[days[plot.timezone].month - 1], own.litres_day),
             one.soak_s,
         )
-        for one, own in zip(definitions, given, strict=True)
+        for plot, one, own in zip(plots, definitions, given, strict=True)
     )
     return irrigation.IrrigationParams(
         enabled=np.ones(len(given), dtype=np.bool_),
@@ -251,7 +279,9 @@ def _feeding_params(
 
 
 def _allowed(
-    plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition | TimerDefinition], now_ms: int
+    plots: Sequence[Plot],
+    definitions: Sequence[IrrigationDefinition | TimerDefinition | FeedingDefinition],
+    now_ms: int,
 ) -> NDArray[np.bool_]:
     known: dict[tuple[object, ...], bool] = {}  # many plots have the same hours
 

@@ -8,8 +8,9 @@ begun when it ended is in the ledger as skipped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,19 +18,23 @@ from sqlalchemy.orm import Session
 from control.access import Place, Principal
 from control.audit import Trail, record
 from control.checks import storable
-from control.definitions import ZONE_TYPE_OF, AnyDefinition, parse_definition, planned_starts
+from control.conflicts import Conflicting, find_conflicts
+from control.definitions import ZONE_TYPE_OF, AnyDefinition, parse_definition
 from control.errors import Conflict, Invalid, NotFound, Stale
+from control.holidays import list_holidays
 from control.ids import is_id, new_id
 from control.ledger import supersede
 from control.models import ScheduleRow, SiteRow, ZoneRow
 from control.paging import Order, cut
-from control.records import Act, Schedule
+from control.records import Act, Schedule, Zone
+from control.sentences import conflict_sentence
 from control.sight import place_of_site, seen_devices
+from control.starts import Whereabouts
 from control.ticking import leave_out
 from control.versions import end_version, keep_version
 from control.zones import get_zone
 
-__all__ = ["change_schedule", "create_schedule", "delete_schedule", "get_schedule", "list_schedules"]
+__all__ = ["change_schedule", "create_schedule", "delete_schedule", "get_schedule", "list_conflicts", "list_schedules"]
 
 ORDER: Final = Order(ScheduleRow.id, {"created": ScheduleRow.id, "updated": ScheduleRow.updated_ms}, "created", is_id)
 
@@ -50,17 +55,12 @@ def create_schedule(
     NotFound
         There is no such zone.
     Invalid
-        The definition does not fit, in itself or for this type of zone.
+        The definition does not fit, in itself (see `control.conflicts`) or for this type of zone.
     Conflict
         The zone has an enabled schedule already.
     """
-    zone = get_zone(session, zone_key)
     parsed = parse_definition(definition)
-    if ZONE_TYPE_OF[parsed.type] != zone.type:
-        raise Invalid(
-            "definition.type", f"zone {zone_key} is a {zone.type}; {parsed.type} is for a {ZONE_TYPE_OF[parsed.type]}"
-        )
-    _check_position(session, zone.site, parsed)
+    _refuse_errors(list_conflicts(session, zone_key, parsed, now_ms=now_ms, enabled=False))
     row = ScheduleRow(
         id=new_id(now_ms),
         zone_key=zone_key,
@@ -138,7 +138,7 @@ def change_schedule(
         parsed = parse_definition(definition)
         if parsed.type != row.kind:
             raise Invalid("definition.type", f"this schedule is for {row.kind}; create another one for {parsed.type}")
-        _check_position(session, row.zone_key.partition(":")[0], parsed)
+        _refuse_errors(list_conflicts(session, row.zone_key, parsed, now_ms=now_ms, enabled=False))
         row.definition = parsed.model_dump(mode="json")
     if enabled is not None:
         row.enabled = enabled
@@ -183,9 +183,59 @@ def _end_acts(
         superseded += ended
 
 
-def _check_position(session: Session, site: str, definition: AnyDefinition) -> None:
-    if any(start.by_sun for start in planned_starts(definition)) and session.get_one(SiteRow, site).latitude is None:
-        raise Invalid("definition", "sunrise and sunset need the position of the site; set it first")
+def list_conflicts(
+    session: Session,
+    zone_key: str,
+    definition: AnyDefinition,
+    *,
+    now_ms: int,
+    schedule_id: str | None = None,
+    enabled: bool = True,
+) -> list[Conflicting]:
+    """Return what conflicts in a schedule of a zone, saved or to be saved, errors first; see `control.conflicts`.
+
+    Parameters
+    ----------
+    schedule_id : str or None
+        The schedule itself, where it is saved already.
+    enabled : bool
+        Whether it is to be followed: then another one that is stands in its way.
+
+    Raises
+    ------
+    NotFound
+        There is no such zone.
+    Invalid
+        It is not for this type of zone.
+    """
+    zone = get_zone(session, zone_key)
+    if ZONE_TYPE_OF[definition.type] != zone.type:
+        raise Invalid(
+            "definition.type", f"zone {zone_key} is a {zone.type}; {definition.type} is for a {ZONE_TYPE_OF[definition.type]}"
+        )
+    others: list[Schedule] = []
+    if enabled:
+        query = select(ScheduleRow).where(
+            ScheduleRow.zone_key == zone_key,
+            ScheduleRow.enabled,
+            ScheduleRow.deleted_ms.is_(None),
+            ScheduleRow.id != (schedule_id or ""),
+        )
+        others = [_schedule(row) for row in session.scalars(query)]
+    return find_conflicts(definition, zone, _whereabouts(session, zone), now_ms=now_ms, others=others)
+
+
+def _whereabouts(session: Session, zone: Zone) -> Whereabouts:
+    site = session.get_one(SiteRow, zone.site)
+    holidays = frozenset(one.day for one in list_holidays(session, site.agency_key)) if site.agency_key else frozenset()
+    return Whereabouts(ZoneInfo(site.timezone), site.latitude, site.longitude, holidays)
+
+
+def _refuse_errors(conflicts: Sequence[Conflicting]) -> None:
+    told = [(one.field, conflict_sentence(one, "en")) for one in conflicts if one.severity == "error"]
+    if told:
+        (field, detail), *more = told
+        raise Invalid(field, detail, more)
 
 
 def _told(row: ScheduleRow) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from control.calendars import instant, local_date, minutes_of
 
-__all__ = ["Almanac", "Moment", "Start", "Strict", "Whereabouts"]
+__all__ = ["Almanac", "Day", "Moment", "Start", "Strict", "Whereabouts"]
 
 WEEKDAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 MAX_DAYS: Final = 400  # of one question: a year, and what preview and catching up need [d]

@@ -104,6 +104,8 @@ class FeedingCalendar:
     ----------
     due : ndarray of bool
         The moment of a planned meal has come and it was not given yet.
+    allowed : ndarray of bool
+        Local time is inside the allowed hours.
     grams : ndarray
         That meal, above 0. [g]
     late_s : ndarray
@@ -113,6 +115,7 @@ class FeedingCalendar:
     """
 
     due: Flags
+    allowed: Flags
     grams: Numbers
     late_s: Numbers
     grace_s: Numbers
@@ -169,7 +172,7 @@ def _ask(state: FeedingState, params: FeedingParams, calendar: FeedingCalendar, 
     missed = sound & due & ~(calendar.late_s <= calendar.grace_s)
     called = sound & due & ~missed
     share, oxygen = _share(state, params, called)
-    holds = _holds(state, params, now, called)
+    holds = _holds(state, params, calendar.allowed, now, called)
     free = called & (share > 0.0) & (gather(len(due), *holds) == 0) & (state.held == 0)
     act, seconds, grams, cuts = _meal(state, params, calendar, share, free)
     reasons = np.where(called, state.held, 0) | gather(
@@ -240,11 +243,12 @@ def _share(state: FeedingState, params: FeedingParams, called: Flags) -> tuple[N
     )
 
 
-def _holds(state: FeedingState, params: FeedingParams, now: float, called: Flags) -> Marks:
+def _holds(state: FeedingState, params: FeedingParams, allowed: Flags, now: float, called: Flags) -> Marks:
     """List what, besides oxygen, keeps a meal that is due from being given now."""
     counted = (state.grams_today >= 0.0) & (state.grams_today < math.inf) & ~np.isnan(state.since_last_s)
     return (
         (Reason.INVALID_STATE, called & ~(counted & math.isfinite(now))),
+        (Reason.OUTSIDE_HOURS, called & ~allowed),
         (Reason.MEAL_GAP, called & (state.since_last_s < params.min_gap_s)),
         (Reason.GRAMS_DAY_SPENT, called & (state.grams_today >= params.grams_day)),
         (Reason.OFFLINE, called & ~state.online),

@@ -102,6 +102,8 @@ class Reason(enum.IntFlag):
     """A person put watering off because of rain."""
     SKIPPED_ONCE = 1 << 34
     """A person had this planned moment left out."""
+    OUTSIDE_DATES = 1 << 35
+    """The schedule is not in force on this date."""
 
     # What the sky says.
     RAIN_EXPECTED = 1 << 46

@@ -6,6 +6,7 @@
     acts.py          the words of each state of an act, and of each reason that it ended so
     decisions.py     what was decided, and why
     alarms.py        what is or was wrong
+    conflicts.py     what conflicts in a schedule that is to be saved
 
 Invariant: every reason of the rules, every state of an act and every code of an alarm has its words in both languages.
 """
@@ -13,17 +14,29 @@ Invariant: every reason of the rules, every state of an act and every code of an
 from __future__ import annotations
 
 from control.alarms import Alarm
+from control.conflicts import Conflicting
 from control.records import Act, Decision
 from control.sentences.acts import act_sentence
 from control.sentences.alarms import alarm_sentence
+from control.sentences.conflicts import conflict_sentence, conflict_templates
 from control.sentences.decisions import decision_sentence
 from control.sentences.numbers import Language
 
-__all__ = ["Language", "act_sentence", "alarm_sentence", "decision_sentence", "sentences"]
+__all__ = [
+    "Language",
+    "act_sentence",
+    "alarm_sentence",
+    "conflict_sentence",
+    "conflict_templates",
+    "decision_sentence",
+    "sentences",
+]
 
 
-def sentences(item: Decision | Act | Alarm) -> dict[str, str]:
-    """Return the sentence of a decision, an act or an alarm in each language."""
+def sentences(item: Decision | Act | Alarm | Conflicting) -> dict[str, str]:
+    """Return the sentence of a decision, an act, an alarm or a conflict in each language."""
+    if isinstance(item, Conflicting):
+        return {"id": conflict_sentence(item, "id"), "en": conflict_sentence(item, "en")}
     if isinstance(item, Decision):
         return {"id": decision_sentence(item, "id"), "en": decision_sentence(item, "en")}
     if isinstance(item, Alarm):

@@ -56,11 +56,13 @@ REASONS: Final[dict[str, Words]] = {
         "jatah pakan hari ini {grams_day:.0f} g sudah habis",
         "the day's {grams_day:.0f} g of feed are spent",
     ),
+    "season-out": ("bulan ini tidak disiram", "this month is not watered"),
     "budget-spent": (
         "jatah air hari ini {litres_day:.0f} L sudah habis",
         "the day's {litres_day:.0f} L of water are spent",
     ),
     "outside-hours": ("di luar jam yang diizinkan", "it is outside the allowed hours"),
+    "outside-dates": ("di luar tanggal jadwal", "the schedule is not in force on this date"),
     "soaking": ("air masih meresap", "the water is still soaking in"),
     "below-useful-run": ("kekurangan air terlalu sedikit", "too little is missing to be worth a run"),
     "wet-enough": (
@@ -69,7 +71,6 @@ REASONS: Final[dict[str, Words]] = {
     ),
     "no-meal-due": ("belum jam pakan", "no meal is due"),
     "run-missed": ("waktu siram sudah lewat {late_s:span}", "the run is {late_s:span} late"),
-    "season-out": ("bulan ini tidak disiram", "this month is not watered"),
     "no-run-due": ("belum waktunya menyiram", "no run is due"),
     "oxygen-reduced": (
         "porsi dikurangi karena oksigen {dissolved_oxygen:.1f} mg/L",

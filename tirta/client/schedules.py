@@ -10,9 +10,11 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tirta.client.acts import Sentence
 from tirta.client.calls import Calls, given
 
 __all__ = [
+    "Conflict",
     "Daily",
     "Days",
     "Definition",
@@ -25,6 +27,7 @@ __all__ = [
     "RainSkip",
     "Recurrence",
     "Schedule",
+    "ScheduleDetail",
     "Schedules",
     "TimedRun",
     "Timer",
@@ -52,6 +55,9 @@ class Irrigation(msgspec.Struct, frozen=True, tag_field="type", tag="irrigation"
     min_seconds: int | msgspec.UnsetType = msgspec.UNSET
     closed: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     rain_skip: RainSkip | msgspec.UnsetType | None = msgspec.UNSET
+    season: list[float] | msgspec.UnsetType = msgspec.UNSET
+    first: date | msgspec.UnsetType | None = msgspec.UNSET
+    last: date | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Daily(msgspec.Struct, frozen=True, tag_field="type", tag="daily"):
@@ -115,13 +121,16 @@ class Timer(msgspec.Struct, frozen=True, tag_field="type", tag="timer", omit_def
     max_seconds: int | msgspec.UnsetType = msgspec.UNSET
     min_seconds: int | msgspec.UnsetType = msgspec.UNSET
     rain_skip: RainSkip | msgspec.UnsetType | None = msgspec.UNSET
+    first: date | msgspec.UnsetType | None = msgspec.UNSET
+    last: date | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Meal(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One meal of the day, at a local time, sunrise or sunset."""
+    """One meal of the day: `grams`, or a `share` of the day's ration; at a local time, sunrise or sunset."""
 
     time: str
-    grams: float
+    grams: float | msgspec.UnsetType | None = msgspec.UNSET
+    share: float | msgspec.UnsetType | None = msgspec.UNSET
     days: Days | msgspec.UnsetType = msgspec.UNSET
     first: date | msgspec.UnsetType | None = msgspec.UNSET
     last: date | msgspec.UnsetType | None = msgspec.UNSET
@@ -134,6 +143,11 @@ class Feeding(msgspec.Struct, frozen=True, tag_field="type", tag="feeding", omit
 
     meals: list[Meal]
     grams_day: float
+    ration_g: float | msgspec.UnsetType | None = msgspec.UNSET
+    hours: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    closed: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    first: date | msgspec.UnsetType | None = msgspec.UNSET
+    last: date | msgspec.UnsetType | None = msgspec.UNSET
     late_s: int | msgspec.UnsetType = msgspec.UNSET
     min_gap_s: int | msgspec.UnsetType = msgspec.UNSET
     oxygen_stop: float | msgspec.UnsetType = msgspec.UNSET
@@ -142,6 +156,16 @@ class Feeding(msgspec.Struct, frozen=True, tag_field="type", tag="feeding", omit
 
 
 Definition = Irrigation | Timer | Feeding
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """What of a schedule will not go as it is planned; `at` is the first moment at which it shows, None is always."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    field: str
+    at: datetime | None
+    sentence: Sentence
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -156,6 +180,12 @@ class Schedule(msgspec.Struct, frozen=True):
     updated: datetime
 
 
+class ScheduleDetail(Schedule, frozen=True):
+    """The same, with what of it does not go with its zone as that is now."""
+
+    warnings: list[Conflict]
+
+
 class Schedules:
     """`client.schedules`."""
 
@@ -166,21 +196,21 @@ class Schedules:
         """Yield schedules."""
         return self._calls.every(Schedule, "/api/v1/schedules", zone=zone, enabled=enabled, sort=sort)
 
-    def get(self, schedule: str) -> Schedule:
+    def get(self, schedule: str) -> ScheduleDetail:
         """Return one schedule."""
-        return self._calls.one(Schedule, "GET", f"/api/v1/schedules/{schedule}")
+        return self._calls.one(ScheduleDetail, "GET", f"/api/v1/schedules/{schedule}")
 
-    def create(self, zone: str, definition: Definition, *, enabled: bool = True) -> Schedule:
+    def create(self, zone: str, definition: Definition, *, enabled: bool = True) -> ScheduleDetail:
         """Create a schedule; a zone has one that is followed, at most."""
         body = {"zone": zone, "enabled": enabled, **given(definition=definition)}
-        return self._calls.one(Schedule, "POST", "/api/v1/schedules", body=body)
+        return self._calls.one(ScheduleDetail, "POST", "/api/v1/schedules", body=body)
 
     def change(
         self, schedule: str, definition: Definition, *, enabled: bool | UnsetType = UNSET, version: int | None = None
-    ) -> Schedule:
+    ) -> ScheduleDetail:
         """Change a schedule; the new version counts from now."""
         body = given(definition=definition, enabled=enabled)
-        return self._calls.one(Schedule, "PUT", f"/api/v1/schedules/{schedule}", body=body, version=version)
+        return self._calls.one(ScheduleDetail, "PUT", f"/api/v1/schedules/{schedule}", body=body, version=version)
 
     def delete(self, schedule: str, *, version: int | None = None) -> None:
         """Delete a schedule; its acts and decisions stay."""

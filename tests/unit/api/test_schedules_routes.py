@@ -98,3 +98,32 @@ async def test_list_schedules_of_a_zone_leaves_out_the_others(pilot: httpx2.Asyn
     assert {item["zone"] for item in (await pilot.get(PATH)).json()["items"]} == {BED, POND}
     assert [item["zone"] for item in (await pilot.get(PATH, params={"zone": POND})).json()["items"]] == [POND]
     assert (await pilot.get(PATH, params={"zone": "x"})).status_code == 422
+
+
+async def test_create_schedule_that_does_not_go_with_its_zone_is_saved_with_warnings(pilot: httpx2.AsyncClient) -> None:
+    meals = [{"time": "07:00", "share": 0.5}, {"time": "16:00", "share": 0.5}]
+    feeding = {"type": "feeding", "meals": meals, "ration_g": 90_000.0, "grams_day": 100_000.0}
+    created = await pilot.post(PATH, json={"zone": POND, "definition": feeding})
+
+    assert created.status_code == 201
+    warnings = created.json()["warnings"]
+    assert {each["code"] for each in warnings} == {"grams-day-exceeded", "zone-incomplete"}
+    assert {each["severity"] for each in warnings} == {"warning"}
+    assert all(each["sentence"]["id"] != each["sentence"]["en"] for each in warnings)
+    assert (await pilot.get(created.headers["location"])).json()["warnings"] == warnings
+    less = {**feeding, "ration_g": 200.0, "grams_day": 200.0}
+    changed = await pilot.put(created.headers["location"], json={"definition": less})
+    assert [each["code"] for each in changed.json()["warnings"]] == ["zone-incomplete"]
+
+
+async def test_create_schedule_that_contradicts_itself_names_every_field(pilot: httpx2.AsyncClient) -> None:
+    meals = [{"time": "07:00", "grams": 5.0}, {"time": "07:30", "grams": 5.0}, {"time": "22:00", "grams": 5.0}]
+    feeding = {"type": "feeding", "meals": meals, "grams_day": 100.0, "hours": [["06:00", "18:00"]]}
+    body = {"zone": POND, "definition": feeding}
+    refused = {language: await pilot.post(PATH, json=body, headers={"accept-language": language}) for language in ("id", "en")}
+
+    assert {answer.status_code for answer in refused.values()} == {422}
+    errors = refused["id"].json()["errors"]
+    assert [each["field"] for each in errors] == ["definition.meals.1.time", "definition.meals.2.time"]
+    assert errors[1]["detail"] == "22:00 di luar jam yang diizinkan; akan terlewat"
+    assert (await pilot.get(PATH)).json()["items"] == []

@@ -47,6 +47,7 @@ KEPT = {
     32: "paused",
     33: "rain-delay",
     34: "skipped-once",
+    35: "outside-dates",
     46: "rain-expected",
     47: "rain-fallen",
 }

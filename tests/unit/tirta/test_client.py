@@ -168,7 +168,7 @@ def test_change_sends_what_is_given_with_the_version_and_the_reason() -> None:
 def test_create_of_a_schedule_sends_its_sort_and_leaves_first_values_to_the_service() -> None:
     definition = {"type": "irrigation", "low": 0.2, "high": 0.3, "litres_day": 50.0}
     answer = {"id": "s", "zone": "a:b:1", "version": 1, "enabled": True, "created": SITE["created"], "updated": SITE["created"]}
-    service = Service(httpx2.Response(201, json={**answer, "definition": {**definition, "soak_s": 600}}))
+    service = Service(httpx2.Response(201, json={**answer, "definition": {**definition, "soak_s": 600}, "warnings": []}))
     made = service.client().schedules.create("a:b:1", Irrigation(0.2, 0.3, 50.0))
 
     assert json.loads(service.asked[0].content)["definition"] == definition
