@@ -24,7 +24,7 @@ from control.records import Decision, Seen
 from control.sight import seen_devices
 from rules.reasons import names
 
-__all__ = ["Finding", "list_decisions", "prune_decisions", "store_decisions"]
+__all__ = ["Finding", "decision_record", "list_decisions", "prune_decisions", "store_decisions"]
 
 SIGNIFICANT: Final = 6  # digits kept of a number that a rule saw
 STATE: Final = (ZoneStateRow.latched, ZoneStateRow.kind, ZoneStateRow.acted, ZoneStateRow.reasons, ZoneStateRow.carried_l)
@@ -96,7 +96,7 @@ def list_decisions(
         query = query.where(DecisionRow.zone_key.in_(select(ZoneRow.key).where(ZoneRow.device_key.in_(devices))))
     if zone_key is not None:
         query = query.where(DecisionRow.zone_key == (zone_key if storable(zone_key) else ""))
-    return cut(session, query, ORDER, _decision, sort=sort, limit=limit, after=after)
+    return cut(session, query, ORDER, decision_record, sort=sort, limit=limit, after=after)
 
 
 def prune_decisions(session: Session, before_ms: int) -> None:
@@ -170,6 +170,7 @@ def _plain(value: Seen) -> Seen:
     return float(f"{number:.{SIGNIFICANT}g}") if math.isfinite(number) else None
 
 
-def _decision(row: DecisionRow) -> Decision:
+def decision_record(row: DecisionRow) -> Decision:
+    """Return the record of a row."""
     inputs = dict(zip(row.form.names.split(), row.seen, strict=True))
     return Decision(row.id, row.zone_key, row.at_ms, row.kind, row.acted, names(row.reasons), inputs, row.act_id)

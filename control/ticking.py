@@ -35,6 +35,7 @@ MINUTE_MS: Final = 60_000
 _ACTIONS: Final = {"irrigation": "irrigate", "timer": "irrigate", "feeding": "feed"}
 _CALLED: Final = Reason.MEAL_DUE | Reason.RUN_DUE
 _MISSED: Final = Reason.MEAL_MISSED | Reason.RUN_MISSED
+_UNUSABLE: Final = Reason.INVALID_PARAMETER | Reason.INVALID_STATE  # before a rule can tell whether something is due
 _NOT_HOLDING: Final = _CALLED | _MISSED | Reason.NO_MEAL_DUE | Reason.NO_RUN_DUE | Reason.CARRIED
 
 
@@ -124,9 +125,17 @@ def _plan(outcome: Outcome, now_ms: int) -> PlannedAct | None:
     if outcome.act:
         planned_ms = now_ms // MINUTE_MS * MINUTE_MS if outcome.due is None else outcome.due.planned_ms
         return PlannedAct(act_key(outcome.plot, planned_ms), _order(outcome, planned_ms, now_ms))
-    if outcome.reasons & _MISSED and outcome.due is not None:
+    if outcome.due is not None and _is_over(outcome, now_ms):
         return _skipped(outcome.plot, outcome.due, now_ms)
     return None
+
+
+def _is_over(outcome: Outcome, now_ms: int) -> bool:
+    """Tell whether what was due can begin no more; of a zone that lacks a parameter the rule does not say so."""
+    definition, due = outcome.plot.definition, outcome.due
+    if isinstance(definition, IrrigationDefinition) or due is None:
+        return False
+    return bool(outcome.reasons & _MISSED) or now_ms - due.planned_ms > grace_s(definition) * 1000
 
 
 def _finding(
@@ -203,7 +212,7 @@ def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
         litres=due.litres,
         grams=due.grams,
     )
-    held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & _CALLED else ()
+    held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & (_CALLED | _UNUSABLE) else ()
     cause = f"missed: {', '.join(held_by)}" if held_by else "missed"
     return PlannedAct(act_key(plot, due.planned_ms), order, "skipped", cause)
 

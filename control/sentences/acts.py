@@ -52,7 +52,7 @@ CAUSES: Final[dict[str, Words]] = {
     "never-begun": ("tidak pernah dimulai perangkat", "the device never began it"),
     "not-in-ledger": ("perangkat tidak mengenalnya lagi", "the device does not know of it any more"),
     "missed": ("terlewat", "missed"),
-    "schedule-changed": ("jadwalnya diubah", "its schedule was changed"),
+    "schedule-changed": ("jadwalnya diubah atau dihentikan", "its schedule was changed or ended"),
     "no-answer": ("perangkat tidak menjawab", "the device gave no answer"),
     "seen-by-hand": ("dipastikan oleh orang", "settled by a person"),
     "unsettled": ("akhir tindakan sebelumnya belum pasti", "the end of an earlier act is not known"),

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from control import registry, schedules
+from control import ledger, registry, schedules
 from control.database import Database
+from control.models import ZoneRow
 from tests.unit.control.stage import BED, POND, Pilot, at, prepare
 
 DAY_S = 86_400
@@ -198,3 +199,16 @@ async def test_timer_changed_after_its_run_began_keeps_no_second_row(pilot: Data
         [schedule], _ = schedules.list_schedules(session, zone_key=BED)
         schedules.change_schedule(session, schedule.id, definition=timer(litres_day=90.0), now_ms=house.clock.now_ms())
     assert ledger_of(house) == {("sent", None): 1}
+
+
+async def test_timer_of_a_zone_whose_flow_is_not_known_keeps_a_row_of_each_run_with_that_reason(pilot: Database) -> None:
+    house = prepare(pilot, "05:29", (BED, timer(late_s=300)))
+    with pilot.session() as session:
+        session.get_one(ZoneRow, BED).flow_l_min = None
+    await house.online("garden")
+    await house.minute(10)
+    [act] = house.acts(BED)
+    assert (act.planned_ms, act.state, act.reason) == (at("05:30"), "skipped", "missed")
+    with pilot.reader() as session:
+        [step] = ledger.list_transitions(session, act.id)
+    assert step.cause == "missed: invalid-parameter"
