@@ -38,6 +38,7 @@ _TAGS: Final = (
     ("schedules", "What is to be done in a zone, and when."),
     ("acts", "What was planned, sent and done."),
     ("decisions", "Why something was done, or was not."),
+    ("reports", "What a day came to."),
     ("quarantine", "What devices sent and could not be taken."),
     ("events", "What happens, as it happens."),
     ("audit", "Who changed and did what."),

@@ -88,6 +88,7 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "show_forecast": Permission.SEE,
         "keep_forecast": Permission.SCHEDULE,
         "delete_forecast": Permission.SCHEDULE,
+        "report_day": Permission.SEE,
         "list_alarms": Permission.SEE,
         "show_alarm": Permission.SEE,
         "see_alarm": Permission.ATTEND,

@@ -98,7 +98,7 @@ def _moments(
         return [PlannedMoment(zone, version, Due(at_ms), at_ms, window=True) for at_ms in at]
     plot = Plot(zone, where, True, version.schedule_id, version.version, version.since_ms, definition, None)
     # One more day: of a timer that makes up once, a run is over when the next one comes.
-    [dues] = agenda.due([plot], [after_ms], upto_ms + DAY_MS)
+    dues = agenda.due(plot, after_ms, upto_ms + DAY_MS)
     found = []
     for due, following in pairwise([*dues, None]):
         assert due is not None

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,12 +25,13 @@ from control.ledger import act_record
 from control.models import ActRow, ControllerRow, DeviceRow, TransitionRow, ZoneRow
 from control.moments import PlannedMoment, planned_moments
 from control.records import Act, Decision, Site
+from control.sentences import Language
 from control.sentences.moments import act_because, moment_sentence
 from control.sentences.reasons import REASONS
 from control.sites import get_site
 from control.states import OPEN
 
-__all__ = ["MAX_ROWS", "DayReport", "DayRow", "Totals", "day_report"]
+__all__ = ["MAX_ROWS", "DayReport", "DayRow", "Sort", "Totals", "day_report"]
 
 MAX_ROWS: Final = 10_000  # of one answer; all are counted
 MAX_AHEAD_DAYS: Final = 14
@@ -39,7 +40,10 @@ DAY_MS: Final = 86_400_000
 LOOK_MS: Final = 90_000  # a window that opens is looked at by the tick after that, which takes a moment itself [ms]
 GROUNDS_MS: Final = 40 * DAY_MS  # a decision about a moment comes no later than this after it [ms]
 KEPT_MS: Final = 80 * DAY_MS  # of a moment that lies further back, the decision may have been let go of [ms]
-_LANGUAGES: Final = ("id", "en")
+_LANGUAGES: Final[tuple[Language, ...]] = ("id", "en")
+
+Sort: TypeAlias = Literal["calendar", "rule", "hand", "board", "other"]
+_SORTS: Final[dict[str, Sort]] = {"manual": "hand", "device": "board"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class DayRow:
     device_key: str
     title: str
     at_ms: int
-    sort: str
+    sort: Sort
     action: str
     state: str
     reason: str | None
@@ -212,7 +216,7 @@ def _zones(moments: Sequence[PlannedMoment]) -> list[str]:
     return list({moment.zone.key: None for moment in moments})
 
 
-def _row_of_act(act: Act, sort: str, grounds: _Grounds) -> DayRow:
+def _row_of_act(act: Act, sort: Sort, grounds: _Grounds) -> DayRow:
     held_by, decision = grounds.held_by.get(act.id, ()), grounds.of_acts.get(act.id)
     held = next((name for name in REASONS if name in held_by), None)
     return DayRow(
@@ -268,10 +272,10 @@ def _state_of(moment: PlannedMoment, decision: Decision | None, grounds: _Ground
     return "without-row" if over or (ended_ms is not None and ended_ms <= grounds.now_ms) else "waiting"
 
 
-def _sort(act: Act, by_rule: set[str]) -> str:
+def _sort(act: Act, by_rule: set[str]) -> Sort:
     if act.origin in by_rule:
         return "rule"
-    return {"manual": "hand", "device": "board"}.get(act.origin, "other")
+    return _SORTS.get(act.origin, "other")
 
 
 def _place(row: DayRow) -> tuple[str, int]:

@@ -20,6 +20,7 @@ from tirta.cli_devices import app as devices_app
 from tirta.cli_forecast import app as forecast_app
 from tirta.cli_people import app as people_app
 from tirta.cli_quarantine import app as quarantine_app
+from tirta.cli_report import app as report_app
 from tirta.cli_tokens import app as tokens_app
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings, split_host_port
@@ -45,6 +46,7 @@ app.add_typer(alarms_app, name="alarms")
 app.add_typer(audit_app, name="audit")
 app.add_typer(ca_app, name="ca")
 app.add_typer(forecast_app, name="forecast")
+app.add_typer(report_app, name="report")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from tirta.client.devices import Credential, Device, Gap, Gaps, NewDevice, Sessi
 from tirta.client.forecasts import Forecast, ForecastDetail, ForecastEntry, NewForecastEntry
 from tirta.client.people import Entry, Grant, Invitation, NewToken, Person, Session, Token, Verdict
 from tirta.client.places import Agency, City, Holiday, Holidays, Point, Site
+from tirta.client.reports import DayReport, DayRow, DayTotals
 from tirta.client.schedules import (
     Daily,
     Days,
@@ -41,6 +42,9 @@ __all__ = [
     "ClockReading",
     "Credential",
     "Daily",
+    "DayReport",
+    "DayRow",
+    "DayTotals",
     "Days",
     "Decision",
     "Definition",

@@ -29,6 +29,7 @@ from tirta.client.devices import Devices
 from tirta.client.forecasts import Forecasts
 from tirta.client.people import Audit, People, Session, Tokens
 from tirta.client.places import Agencies, Cities, Sites
+from tirta.client.reports import Reports
 from tirta.client.schedules import Schedules
 from tirta.client.troubles import Alarms, Quarantine
 from tirta.client.zones import Zones
@@ -128,6 +129,7 @@ class Client:
         self.audit = Audit(calls)
         self.quarantine = Quarantine(calls)
         self.alarms = Alarms(calls)
+        self.reports = Reports(calls)
 
     @classmethod
     def from_ready_file(cls, path: Path, *, why: str = "", retry: Retry | None = None) -> Client:

@@ -147,7 +147,9 @@ async def test_day_report_of_meals_names_the_oxygen_that_held_one(pilot: Databas
 
 
 async def test_day_report_of_another_day_and_of_no_such_site(pilot: Database) -> None:
-    house = prepare(pilot, "05:29", (BED, timer("05:30") | {"starts": [{"time": "05:30", "litres": 20.0, "first": "2026-11-23"}]}))
+    house = prepare(
+        pilot, "05:29", (BED, timer("05:30") | {"starts": [{"time": "05:30", "litres": 20.0, "first": "2026-11-23"}]})
+    )
     await house.minute()
     assert told(report(house)) == []
     tomorrow = report(house, date(2026, 11, 23))

@@ -16,7 +16,21 @@ import msgspec
 import pytest
 
 from tirta import client as face
-from tirta.client import Client, Irrigation, Point, Retry, acts, devices, forecasts, people, places, schedules, troubles, zones
+from tirta.client import (
+    Client,
+    Irrigation,
+    Point,
+    Retry,
+    acts,
+    devices,
+    forecasts,
+    people,
+    places,
+    reports,
+    schedules,
+    troubles,
+    zones,
+)
 from tirta.client import client as whole
 from tirta.errors import ChangedMeanwhile, NotPermitted, NotThere, Refused, ServiceAnswer, ServiceBroken, ServiceUnavailable
 
@@ -94,7 +108,7 @@ def test_type_has_exactly_the_fields_of_its_schema(name: str) -> None:
 
 def calls() -> dict[str, str | None]:
     """Return every call in the sources: "METHOD path" with the names in it left empty, and the type of its answer."""
-    modules = (acts, devices, forecasts, people, places, schedules, troubles, whole, zones)
+    modules = (acts, devices, forecasts, people, places, reports, schedules, troubles, whole, zones)
     text = "".join(inspect.getsource(module) for module in modules)
     text = text.replace('f"{_QUARANTINE}', 'f"/api/v1/quarantine').replace(", _QUARANTINE,", ', "/api/v1/quarantine",')
     found: dict[str, str | None] = {}
