@@ -26,6 +26,7 @@ from control import ledger
 from control.access import Permission, Principal
 from control.records import Act, Transition
 from control.sentences import sentences
+from control.settling import Settlement
 from control.states import STATES
 
 __all__ = ["router"]
@@ -54,6 +55,29 @@ class NewAct(Body):
     grams: float | None = Field(default=None, gt=0, le=1e6, description="How much feed. [g]", examples=[None])
 
 
+class Seen(Body):
+    """How an act of unknown end ended, as a person saw it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"state": "done", "litres": 80, "reason": "Meteran air: 80 L, tanah basah"}]}
+    )
+
+    state: Literal["done", "failed", "indeterminate"] = Field(
+        description="`done`; `failed` where nothing came of it; `indeterminate` where nobody can tell: it counts as given.",
+        examples=["done"],
+    )
+    reason: str = Field(min_length=3, max_length=200, description="How it is known.", examples=["Tanah basah"])
+    seconds: float | None = Field(default=None, ge=0, le=86400, description="How long it ran. [s]", examples=[None])
+    litres: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e6,
+        description="How much water came; of a done act, null is what was asked for. [L]",
+        examples=[80],
+    )
+    grams: float | None = Field(default=None, ge=0, le=1e6, description="How much feed; null likewise. [g]", examples=[None])
+
+
 class Amounts(BaseModel):
     """How much; null where nothing was said."""
 
@@ -75,7 +99,7 @@ class ActAnswer(BaseModel):
     version: int = Field(description="Version of the schedule that it follows.", examples=[1])
     actor: str = Field(description="Who asked for it.", examples=["controller"])
     state: str = Field(description="How it stands.", json_schema_extra={"enum": _STATES}, examples=["done"])
-    reason: str | None = Field(description="Why it ended so.", examples=[None])
+    reason: str | None = Field(description="Why it ended so, or for what it is held.", examples=[None])
     amount: Amounts = Field(description="What was asked for.")
     max_seconds: int | None = Field(description="When the device ends it by itself. [s]", examples=[660])
     result: Amounts = Field(description="What was truly done, as the device says.")
@@ -189,6 +213,14 @@ async def stop_act(record: RecordId, services: Needs, caller: Caller, trail: Cal
     """Stop one act: withdraw it where it waits, release it where its end is unknown, else stop its zone."""
     await run_in_threadpool(_allowed, record, services, caller, Permission.STOP)
     return ActAnswer(**_plain(await services.controller.stop_act(record, actor=caller.name, trail=trail)))
+
+
+@router.post("/acts/{record}/settle", responses=refusals(404, 409))
+async def settle_act(record: RecordId, body: Seen, services: Needs, caller: Caller, trail: CallersTrail) -> ActAnswer:
+    """Tell how an act of unknown end ended, as you saw it; the device's own word, should it still come, wins."""
+    await run_in_threadpool(_allowed, record, services, caller, Permission.ACTUATE)
+    seen = Settlement(body.state, body.reason, body.seconds, body.litres, body.grams)
+    return ActAnswer(**_plain(await services.controller.settle_act(record, seen, actor=caller.name, trail=trail)))
 
 
 @router.post("/zones/{zone}/stop", status_code=201, responses=refusals(404))

@@ -81,6 +81,7 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "show_act": Permission.SEE,
         "request_act": Permission.ACTUATE,
         "stop_act": Permission.STOP,
+        "settle_act": Permission.ACTUATE,
         "stop_zone": Permission.STOP,
         "stop_device": Permission.STOP,
         "list_decisions": Permission.SEE,

@@ -179,6 +179,16 @@ _ALL: Final = (
         ),
     ),
     AlarmCode(
+        "act-unknown",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "{title}: akhir tindakan pukul {at} belum pasti, jadi tidak ada lagi yang dijalankan; periksa, lalu pastikan.",
+            "{title}: the end of the act of {at} is not known, and nothing else is done there; look, and settle it.",
+        ),
+    ),
+    AlarmCode(
         "device-offline",
         "warning",
         0.0,

@@ -31,6 +31,7 @@ from control.plots import PlotCache
 from control.records import Act, Device
 from control.registry import get_device
 from control.sending import Publish, Sender
+from control.settling import Settlement
 from control.ticking import MINUTE_MS, TickResult, run_tick
 from gateway.clock import Clock
 from gateway.topics import Address
@@ -244,6 +245,17 @@ class Controller:
             return await asyncio.to_thread(self._read_act, act_id)
         trail = trail or Trail(actor, "local", now_ms)
         act = await self._write(lambda session: requests.withdraw_act(session, act_id, actor=actor, now_ms=now_ms, trail=trail))
+        self.tell([act])
+        self._wake.set()
+        return act
+
+    async def settle_act(self, act_id: str, seen: Settlement, *, actor: str, trail: Trail | None = None) -> Act:
+        """End an act of unknown end as a person saw it; see `control.settling.settle_by_hand` for what is refused."""
+        now_ms = self._clock.now_ms()
+        trail = trail or Trail(actor, "local", now_ms)
+        act = await self._write(
+            lambda session: requests.settle_act(session, act_id, seen, actor=actor, now_ms=now_ms, trail=trail)
+        )
         self.tell([act])
         self._wake.set()
         return act

@@ -27,11 +27,12 @@ from control.models import OPEN_ACTS, ActRow
 from control.plots import PlotCache, load_plots
 from control.records import Act, Zone, ZoneParameters
 from control.registry import get_device, get_site
+from control.settling import Settlement, settle_by_hand
 from control.sight import place_of_site
 from control.zones import get_zone
 from rules.interlocks import STOP_MARGIN
 
-__all__ = ["ACTIONS", "request_act", "request_stop", "withdraw_act"]
+__all__ = ["ACTIONS", "request_act", "request_stop", "settle_act", "withdraw_act"]
 
 ACTIONS: Final = {"irrigate": "bed", "feed": "pond", "aerate": "pond"}  # what may be asked for, and of which type of zone
 MAX_KEY: Final = 200  # characters of an idempotency key
@@ -117,6 +118,14 @@ def withdraw_act(session: Session, act_id: str, *, actor: str, now_ms: int, trai
     """Withdraw an act that waits, or release one whose end is unknown; see `control.ledger.cancel`."""
     act = cancel(session, act_id, actor, now_ms=now_ms)
     _record(session, trail or Trail(actor, "local", now_ms), "act.withdraw", act)
+    return act
+
+
+def settle_act(session: Session, act_id: str, seen: Settlement, *, actor: str, now_ms: int, trail: Trail | None = None) -> Act:
+    """End an act of unknown end as a person saw it; see `control.settling.settle_by_hand`."""
+    act = settle_by_hand(session, act_id, seen, actor, now_ms=now_ms)
+    told = {"seen": seen.reason, "result": [act.result_seconds, act.result_litres, act.result_grams]}
+    _record(session, trail or Trail(actor, "local", now_ms), "act.settle", act, **told)
     return act
 
 
@@ -216,7 +225,7 @@ def _check_load(
     timezone = get_site(session, zone.site).zone
     load = zone_loads(session, {zone.key: day_start(timezone, now_ms)})[zone.key]
     if load.unsettled:
-        raise Conflict(f"the end of an earlier act in zone {zone.key} is not known; release it, or wait for the device")
+        raise Conflict(f"the end of an earlier act in zone {zone.key} is not known; settle it, or wait for the device")
     if load.busy:
         raise Conflict(f"an act is under way in zone {zone.key}; stop it, or wait for its end")
     if litres is not None and load.litres + litres > limits.litres_day:

@@ -28,6 +28,7 @@ from tirta.alarms_sources import (
     MIB,
     QUARANTINE,
     Source,
+    acts_source,
     clock_source,
     database_source,
     disk_source,
@@ -117,6 +118,7 @@ def part_sources(
         growth_source(lambda: ingest.counters.rejected),
         disk_source({"data": folder.path, "broker": settings.broker.folder or folder.file("broker")}),
         clock_source(clock),
+        acts_source(database, clock),
         database_source(database, lambda: controller.trouble),
     )
 

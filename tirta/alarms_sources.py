@@ -17,6 +17,7 @@ from typing import Final
 
 from api.services import HealthCheck
 from control.alarms import Cause
+from control.alarms_acts import unknown_acts
 from control.database import Database
 from gateway.clock import Clock
 from ingest.errors import Full, Unavailable
@@ -30,6 +31,7 @@ __all__ = [
     "MIB",
     "QUARANTINE",
     "Source",
+    "acts_source",
     "clock_source",
     "database_source",
     "disk_source",
@@ -208,6 +210,11 @@ def database_source(database: Database, trouble: Callable[[], str | None]) -> So
         return [Cause("database-down", DATABASE, details={"said": said})] if said else []
 
     return Source(frozenset({"database-down"}), look)
+
+
+def acts_source(database: Database, clock: Clock) -> Source:
+    """Look which acts of unknown end need a hand."""
+    return Source(frozenset({"act-unknown"}), lambda: unknown_acts(database, clock.now_ms()))
 
 
 def _level(

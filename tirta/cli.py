@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from tirta import __version__
+from tirta.cli_acts import app as acts_app
 from tirta.cli_alarms import app as alarms_app
 from tirta.cli_audit import app as audit_app
 from tirta.cli_ca import app as ca_app
@@ -42,6 +43,7 @@ app.add_typer(devices_app, name="device")
 app.add_typer(people_app, name="person")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(tokens_app, name="token")
+app.add_typer(acts_app, name="act")
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(audit_app, name="audit")
 app.add_typer(ca_app, name="ca")

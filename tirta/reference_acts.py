@@ -30,10 +30,11 @@ unknown, and every 5 minutes. A live status that does not list the act settles i
 act's number it never began, and is `expired`; where it has passed the number and lists all it has, or has lost its memory,
 the act is `indeterminate`. Until then nothing else is handed over to the zone.
 
-A person who has looked may tell what was seen: {states}, how much where that is known, and how it is known, which stands in
-the audit trail. `indeterminate` counts as given. A person may also let go of the act by stopping it: `cancelled`, and counted
-as given. Should the device tell afterwards how it truly ended, that takes the place of what was concluded without it; what
-the device itself has ended, nothing changes.
+An act that stays unknown for 10 minutes raises the alarm `act-unknown`: somebody should look. Who has looked tells what was
+seen, by `tirta act settle` or `POST /api/v1/acts/{record}/settle`: {states}, how much where that is known, and how it is
+known, which stands in the audit trail. `indeterminate` counts as given. A person may also let go of the act by stopping it:
+`cancelled`, and counted as given. Should the device tell afterwards how it truly ended, that takes the place of what was
+concluded without it; what the device itself has ended, nothing changes.
 
 A number that the device refuses as `replayed` shows that it knows a higher one, as after a restore of the platform from a
 backup. The act, which it has not begun, is held, the device is asked for its last number, and the act is sent under one

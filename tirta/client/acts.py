@@ -137,6 +137,20 @@ class Acts:
         """Withdraw, release or stop an act."""
         return self._calls.one(Act, "POST", f"/api/v1/acts/{act}/stop")
 
+    def settle(
+        self,
+        act: str,
+        state: Literal["done", "failed", "indeterminate"],
+        reason: str,
+        *,
+        seconds: float | UnsetType = UNSET,
+        litres: float | UnsetType = UNSET,
+        grams: float | UnsetType = UNSET,
+    ) -> Act:
+        """Tell how an act of unknown end ended, as you saw it, and how you know."""
+        body = {"state": state, "reason": reason, **given(seconds=seconds, litres=litres, grams=grams)}
+        return self._calls.one(Act, "POST", f"/api/v1/acts/{act}/settle", body=body)
+
     def stop_zone(self, zone: str) -> Act:
         """Stop a zone."""
         return self._calls.one(Act, "POST", f"/api/v1/zones/{zone}/stop")

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from control.decisions import Finding, store_decisions
+from gateway.clock import SteppedClock
 from rules.reasons import Reason
 from tests.unit.api.house import START_MS, House
 
@@ -168,3 +169,23 @@ async def test_list_decisions_tells_reasons_numbers_and_sentences(house: House, 
     assert "20 L" in second["items"][0]["sentence"]["en"]
     assert second["next"] is None
     assert (await pilot.get(DECISIONS, params={"zone": POND})).json()["items"] == []
+
+
+async def test_settle_act_of_unknown_end_ends_it_and_is_refused_for_any_other(house: House, pilot: httpx2.AsyncClient) -> None:
+    await say(house, "status", {"online": True, "kind": "irrigation-controller", "boot": 1, "n": 0})
+    act = (await pilot.post(ACTS, json=WATER)).json()
+    seen = {"state": "done", "litres": 8, "reason": "tanah basah"}
+    early = await pilot.post(f"{ACTS}/{act['id']}/settle", json=seen)
+    await house.services.controller.send_due()
+    assert isinstance(house.services.clock, SteppedClock)
+    await house.services.clock.advance(400)
+    await house.services.controller.tick()
+    wrong = await pilot.post(f"{ACTS}/{act['id']}/settle", json={**seen, "grams": 1})
+    told = await pilot.post(f"{ACTS}/{act['id']}/settle", json=seen)
+    shown = (await pilot.get(f"{ACTS}/{act['id']}")).json()
+
+    assert (early.status_code, wrong.status_code, told.status_code) == (409, 422, 200)
+    assert wrong.json()["errors"][0]["field"] == "grams"
+    assert (told.json()["state"], told.json()["result"]["litres"], told.json()["reason"]) == ("done", 8.0, "seen-by-hand")
+    assert [step["state"] for step in shown["transitions"]] == ["planned", "sent", "unknown", "done"]
+    assert (shown["transitions"][-1]["cause"], shown["transitions"][-1]["actor"]) == ("seen: tanah basah", "a-operator")

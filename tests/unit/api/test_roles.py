@@ -121,6 +121,7 @@ def body_for(route: str, ids: dict[str, str], role: str) -> Any:
             "issued": "2026-11-22T04:00:00Z",
             "entries": [{"day": "2026-11-23", "rain_mm": 3.0}],
         },
+        "POST /api/v1/acts/{record}/settle": {"state": "done", "reason": "looked"},
         "POST /api/v1/acts": {"zone": ids["zone"], "action": "irrigate", "seconds": 60},
         "POST /api/v1/people": {"login": f"new-{ids['site']}", "title": "N", "home": f"agency:{ids['agency']}"},
         "PATCH /api/v1/people/{record}": {"title": "N"},
