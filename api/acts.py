@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.access import Caller, CallersTrail
-from api.bodies import Body
+from api.bodies import Body, IdempotencyKey
 from api.instants import When, format_instant, optional_instant
 from api.names import DeviceId, RecordId, ZoneId, ZoneText, zone_in_body
 from api.pages import Listing, Page, Sort
@@ -25,6 +25,7 @@ from api.services import Needs, Services
 from control import ledger
 from control.access import Permission, Principal
 from control.records import Act, Transition
+from control.requests import LONGEST_WHY, SHORTEST_WHY
 from control.sentences import sentences
 from control.settling import Settlement
 from control.states import STATES
@@ -53,6 +54,14 @@ class NewAct(Body):
     seconds: float | None = Field(default=None, gt=0, le=86400, description="How long. [s]", examples=[120.0])
     litres: float | None = Field(default=None, gt=0, le=1e6, description="How much water. [L]", examples=[None])
     grams: float | None = Field(default=None, gt=0, le=1e6, description="How much feed. [g]", examples=[None])
+    override: str | None = Field(
+        default=None,
+        min_length=SHORTEST_WHY,
+        max_length=LONGEST_WHY,
+        description="Why it may go beyond what is left of the day or the month; takes the permission `override`. Left out, it "
+        "may not. The longest run and the device's own limits of the day hold all the same.",
+        examples=[None],
+    )
 
 
 class Seen(Body):
@@ -110,6 +119,11 @@ class ActAnswer(BaseModel):
     sent: When | None = Field(description="When it was last handed over.", examples=["2026-11-22T05:00:00Z"])
     begun: When | None = Field(description="When it began.", examples=["2026-11-22T05:00:01Z"])
     ended: When | None = Field(description="When it ended.", examples=["2026-11-22T05:02:01Z"])
+    override: str | None = Field(description="Why it may go beyond a budget, in the words of `actor`.", examples=[None])
+    beyond: list[Literal["day", "month", "device"]] = Field(
+        description="Which budgets it goes beyond; `device`: its own of the day too, so it ends or refuses the act.",
+        examples=[[]],
+    )
     sentence: Sentence = Field(description="The same in words.")
 
 
@@ -174,18 +188,13 @@ async def request_act(
     caller: Caller,
     trail: CallersTrail,
     response: Response,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            pattern=r"^[\x21-\x7e]{1,200}$",
-            description="Sent again with the same key, the request makes no second act. Make one for each act wanted.",
-            examples=["0f8fad5b-d9cb-469f-a165-70867728950e"],
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> ActAnswer:
     """Ask for an act by hand; it is in the ledger when this answers, and follows its states from there."""
     zone = zone_in_body("zone", body.zone)
     await run_in_threadpool(require, services, caller, Permission.ACTUATE, zone.address.site, "zone", zone.key)
+    if body.override is not None:
+        await run_in_threadpool(require, services, caller, Permission.OVERRIDE, zone.address.site, "zone", zone.key)
     act = await services.controller.request_act(
         zone.key,
         body.action,
@@ -194,6 +203,7 @@ async def request_act(
         grams=body.grams,
         actor=caller.name,
         idempotency_key=idempotency_key,
+        override=body.override,
         trail=trail,
     )
     return _located(act, response)
@@ -224,15 +234,31 @@ async def settle_act(record: RecordId, body: Seen, services: Needs, caller: Call
 
 
 @router.post("/zones/{zone}/stop", status_code=201, responses=refusals(404))
-async def stop_zone(zone: ZoneId, services: Needs, caller: Caller, trail: CallersTrail, response: Response) -> ActAnswer:
+async def stop_zone(
+    zone: ZoneId,
+    services: Needs,
+    caller: Caller,
+    trail: CallersTrail,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> ActAnswer:
     """Stop a zone: what waits is withdrawn, what runs is told to end. The answer is the stop, an act of its own."""
-    return _located(await services.controller.stop(zone.key, actor=caller.name, trail=trail), response)
+    act = await services.controller.stop(zone.key, actor=caller.name, idempotency_key=idempotency_key, trail=trail)
+    return _located(act, response)
 
 
 @router.post("/devices/{device}/stop", status_code=201, responses=refusals(404))
-async def stop_device(device: DeviceId, services: Needs, caller: Caller, trail: CallersTrail, response: Response) -> ActAnswer:
+async def stop_device(
+    device: DeviceId,
+    services: Needs,
+    caller: Caller,
+    trail: CallersTrail,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> ActAnswer:
     """Stop every zone of a device. The answer is the stop, an act of its own."""
-    return _located(await services.controller.stop(device.key, actor=caller.name, trail=trail), response)
+    act = await services.controller.stop(device.key, actor=caller.name, idempotency_key=idempotency_key, trail=trail)
+    return _located(act, response)
 
 
 def _allowed(record: str, services: Services, caller: Principal, permission: Permission) -> Act:
@@ -272,5 +298,7 @@ def _plain(act: Act) -> dict[str, Any]:
         "sent": optional_instant(act.sent_ms),
         "begun": optional_instant(act.begun_ms),
         "ended": optional_instant(act.ended_ms),
+        "override": act.override,
+        "beyond": (act.beyond or "").split(),
         "sentence": Sentence(**sentences(act)),
     }

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.topics import NAME_PATTERN
 
-__all__ = ["Body", "IfMatch", "Name", "Tags", "Title", "tagged"]
+__all__ = ["Body", "IdempotencyKey", "IfMatch", "Name", "Tags", "Title", "tagged"]
 
 
 class Body(BaseModel):
@@ -50,6 +50,17 @@ def _version(
 
 IfMatch = Annotated[int | None, Depends(_version)]
 """The version that a change is made from; None does not ask."""
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="Sent again with the same key, the request does nothing a second time. Make one for each thing wanted.",
+        examples=["0f8fad5b-d9cb-469f-a165-70867728950e"],
+    ),
+]
+"""What makes a request safe to send again."""
 
 
 def tagged(version: int, response: Response) -> None:

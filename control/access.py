@@ -39,6 +39,7 @@ class Permission(StrEnum):
     STOP = "stop"  # an act, a zone, a device
     ATTEND = "attend"  # say of an alarm that one has seen it
     ACTUATE = "actuate"  # ask for watering, feeding, aeration
+    OVERRIDE = "override"  # let one act go beyond a budget, with a written reason
     SCHEDULE = "schedule"  # change what is to be done, and when
     TUNE = "tune"  # change a zone's parameters and limits
     EQUIP = "equip"  # add, change and revoke devices; their credentials
@@ -51,7 +52,7 @@ class Permission(StrEnum):
 
 _MINDING: Final = frozenset({Permission.STOP, Permission.ATTEND})
 _STEERING: Final = _MINDING | {Permission.ACTUATE, Permission.SCHEDULE}
-_RUNNING: Final = _MINDING | {Permission.TUNE, Permission.EQUIP, Permission.BUILD, Permission.PEOPLE}
+_RUNNING: Final = _MINDING | {Permission.OVERRIDE, Permission.TUNE, Permission.EQUIP, Permission.BUILD, Permission.PEOPLE}
 _SEE: Final = frozenset({Permission.SEE})
 
 ROLES: Final[Mapping[str, frozenset[Permission]]] = MappingProxyType(

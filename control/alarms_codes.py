@@ -228,6 +228,26 @@ _ALL: Final = (
             "The clocks of {count:.0f} of this agency's {of:.0f} devices are wrong; look at the server's too.",
         ),
     ),
+    AlarmCode(
+        "water-budget",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "Anggaran air bulan {month}: {given_l:.0f} dari {budget_l:.0f} L sudah terpakai ({share:.0%}).",
+            "The water of {month}: {given_l:.0f} of {budget_l:.0f} L are given ({share:.0%}).",
+        ),
+    ),
+    AlarmCode(
+        "water-budget-spent",
+        "critical",
+        0.0,
+        0.0,
+        (
+            "Anggaran air bulan {month} habis ({budget_l:.0f} L): tidak ada penyiraman sampai bulan depan atau ditambah.",
+            "The water of {month} is spent ({budget_l:.0f} L): nothing is watered until the next month, or until it is raised.",
+        ),
+    ),
 )
 
 CODES: Final[Mapping[str, AlarmCode]] = MappingProxyType({code.name: code for code in _ALL})

@@ -66,13 +66,17 @@ def build_command(act: Act) -> Command:
     )
 
 
-def hand_over(session: Session, now_ms: int, again: Collection[str] = ()) -> tuple[list[Outgoing], list[Act]]:
-    """Choose what to send now and mark it as sent; return that, and the acts whose state changed.
+def hand_over(
+    session: Session, now_ms: int, again: Collection[str] = (), *, only_stops: bool = False
+) -> tuple[list[Outgoing], list[Act]]:
+    """Choose what to send now and mark it as sent; return that, stops first, and the acts whose state changed.
 
     Parameters
     ----------
     again : collection of str
         Acts, or devices, whose unanswered commands are sent again without waiting for the ack's time to pass.
+    only_stops : bool
+        Leave everything else as it is.
     """
     query = (
         select(ActRow, DeviceRow)
@@ -81,6 +85,9 @@ def hand_over(session: Session, now_ms: int, again: Collection[str] = ()) -> tup
         .where(DeviceRow.revoked_ms.is_(None))
         .order_by(DeviceRow.key, ActRow.issued_ms, ActRow.id)
     )
+    if only_stops:
+        query = query.where(ActRow.action == "stop", ActRow.state != "sent")
+    stops: list[Outgoing] = []
     outgoing: list[Outgoing] = []
     changed: list[Act] = []
     undecided = _undecided_zones(session, now_ms)
@@ -89,9 +96,10 @@ def hand_over(session: Session, now_ms: int, again: Collection[str] = ()) -> tup
         device: DeviceRow = pairs[0][1]
         acts: list[ActRow] = [row for row, _ in pairs]
         chosen, moved = _choose(session, device, acts, now_ms, again, undecided)
-        outgoing += [_outgoing(device, row) for row in chosen]
+        for row in chosen:
+            (stops if row.action == "stop" else outgoing).append(_outgoing(device, row))
         changed += [act_record(row) for row in moved]
-    return outgoing, changed
+    return [*stops, *outgoing], changed
 
 
 def due_pings(session: Session, now_ms: int) -> list[Outgoing]:

@@ -17,8 +17,10 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
-from control import configs, ledger, requests
+from control import configs, ledger, requests, stops
+from control.access import Scope
 from control.audit import Trail
+from control.budgets import Standing, WaterBook
 from control.counters import ControllerCounters
 from control.database import Database, write_in_thread
 from control.decisions import prune_decisions
@@ -85,6 +87,8 @@ class Controller:
     ----------
     trouble : str or None
         Why the control database did not take the last time; None when it did.
+    water : mapping or None
+        How the agencies that have a budget of water stood at the last tick; None before the first.
 
     Parameters
     ----------
@@ -117,6 +121,8 @@ class Controller:
         self._config = config or ControllerConfig()
         self._plots = PlotCache()
         self._pending = Pending()
+        self._book = WaterBook()
+        self.water: Mapping[str, Standing] | None = None
         self._sender = Sender(
             database,
             publish,
@@ -128,6 +134,7 @@ class Controller:
             telemetry_s=self._config.telemetry_s,
         )
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._hour = -1
         self.trouble: str | None = None
 
@@ -136,11 +143,13 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick_loop(), name="control-tick")
             group.create_task(self._send_loop(), name="control-send")
+            group.create_task(self._stop_loop(), name="control-stop")
 
     async def tick(self) -> TickResult:
         """Decide for the minute of now, and commit it; the sender is woken to send."""
         now_ms, begun = self._clock.now_ms(), time.perf_counter()
         result = await self._write(lambda session: self._tick(session, now_ms))
+        self.water = result.water
         self.counters.ticks += 1
         self.counters.tick_ms = (time.perf_counter() - begun) * 1000
         self.counters.zones = result.zones
@@ -197,6 +206,7 @@ class Controller:
         grams: float | None = None,
         actor: str,
         idempotency_key: str | None = None,
+        override: str | None = None,
         trail: Trail | None = None,
     ) -> Act:
         """Plan an act asked for by hand, and send it; see `control.requests.request_act` for what is refused."""
@@ -212,6 +222,8 @@ class Controller:
                 grams=grams,
                 actor=actor,
                 idempotency_key=idempotency_key,
+                override=override,
+                book=self._book,
                 now_ms=now_ms,
                 trail=trail,
             )
@@ -222,16 +234,37 @@ class Controller:
             self._wake.set()
         return act
 
-    async def stop(self, key: str, *, actor: str, trail: Trail | None = None) -> Act:
+    async def stop(self, key: str, *, actor: str, idempotency_key: str | None = None, trail: Trail | None = None) -> Act:
         """Stop a zone, "{site}:{device}:{zone}", or a device, "{site}:{device}": what waits is cancelled, the rest told."""
         now_ms = self._clock.now_ms()
         trail = trail or Trail(actor, "local", now_ms)
-        act, cancelled = await self._write(
-            lambda session: requests.request_stop(session, key, actor=actor, now_ms=now_ms, trail=trail)
+        stopped = await self._write(
+            lambda session: stops.request_stop(
+                session, key, actor=actor, idempotency_key=idempotency_key, now_ms=now_ms, trail=trail
+            )
         )
-        self.tell([*cancelled, act])
-        self._wake.set()
-        return act
+        self._stopped(stopped)
+        return stopped.stops[0]
+
+    async def stop_all(
+        self, scope: Scope, *, actor: str, idempotency_key: str | None = None, trail: Trail | None = None
+    ) -> stops.Stopped:
+        """Stop every device in a site, an agency or a city; see `control.stops.stop_all`."""
+        now_ms = self._clock.now_ms()
+        trail = trail or Trail(actor, "local", now_ms)
+        stopped = await self._write(
+            lambda session: stops.stop_all(
+                session, scope, actor=actor, idempotency_key=idempotency_key, now_ms=now_ms, trail=trail
+            )
+        )
+        self._stopped(stopped)
+        return stopped
+
+    def _stopped(self, stopped: stops.Stopped) -> None:
+        if stopped.new:
+            self._urgent.set()
+            self.tell([*stopped.cancelled, *stopped.stops])
+            self._wake.set()
 
     async def stop_act(self, act_id: str, *, actor: str, trail: Trail | None = None) -> Act:
         """Stop one act: withdrawn where it waits, released where its end is unknown, else its zone is stopped.
@@ -260,6 +293,10 @@ class Controller:
         self._wake.set()
         return act
 
+    def standing(self, session: Session, agency: str) -> Standing:
+        """Return how an agency stands with its water this month."""
+        return self._book.standings(session, self._clock.now_ms(), [agency], keep=False)[agency]
+
     async def ping(self, key: str) -> None:
         """Ask a device, "{site}:{device}", for its status, which comes as a message."""
         device = await asyncio.to_thread(self._read_device, key)
@@ -271,7 +308,10 @@ class Controller:
 
     def tell(self, acts: Iterable[Act]) -> None:
         """Tell listeners of acts that are new or changed their state, when that is committed."""
-        for act in acts:
+        told = list(acts)
+        # The acts of a day that is over may still change what it came to.
+        self._book.forget(act.planned_ms if act.begun_ms is None else act.begun_ms for act in told if act.action == "irrigate")
+        for act in told:
             self.counters.acts_unknown += act.state == "unknown"
             self._feed.publish("act", act_event(act))
 
@@ -301,12 +341,28 @@ class Controller:
                 await asyncio.sleep(self._config.retry_wall_s)
                 self._wake.set()
 
+    async def _stop_loop(self) -> None:
+        """Hand stops over at once, past whatever is being sent; what is not sent here, the other loop tries again."""
+        while True:
+            await self._urgent.wait()
+            self._urgent.clear()
+            try:
+                well = await self._sender.send_stops()
+            except DatabaseUnavailable as exc:
+                self._failed("send", exc)
+                well = False
+            if not well:
+                await asyncio.sleep(self._config.retry_wall_s)
+                self._wake.set()
+
     def _tick(self, session: Session, now_ms: int) -> TickResult:
         if now_ms // HOUR_MS != self._hour:
             self._hour = now_ms // HOUR_MS
             configs.mark_offsets(session, now_ms)
             prune_decisions(session, now_ms - self._config.decision_days * DAY_MS)
-        return run_tick(session, self._latest, self._plots, self._pending, now_ms=now_ms, stale_s=self._config.stale_s)
+        return run_tick(
+            session, self._latest, self._plots, self._pending, self._book, now_ms=now_ms, stale_s=self._config.stale_s
+        )
 
     async def _write(self, work: Callable[[Session], Answer]) -> Answer:
         return await write_in_thread(self._database, work)
@@ -320,6 +376,7 @@ class Controller:
             return get_device(session, key)
 
     def _failed(self, what: str, exc: DatabaseUnavailable) -> None:
+        self._book.forget()  # what was counted in a transaction that came to nothing
         level = logging.DEBUG if self.trouble else logging.WARNING
         logger.log(level, "control %s failed, tried again: %s", what, exc, extra={"action": f"{what}_failed"})
         self.trouble = str(exc)

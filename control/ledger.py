@@ -69,6 +69,8 @@ class Order:
     part: int = 1
     parts: int = 1
     continues: bool = False  # the next part is still to be planned
+    override: str | None = None
+    beyond: str | None = None
 
 
 ORDERED: Final = tuple(item.name for item in fields(Order))

@@ -18,7 +18,7 @@ from control.database import in_parts
 from control.models import OPEN_ACTS, ActRow
 from control.states import OPEN
 
-__all__ = ["Load", "zone_loads"]
+__all__ = ["COUNTED", "Load", "zone_loads"]
 
 LOOK_BACK_MS: Final = 86_400_000  # before the day began: pauses between acts are at most a day [ms]
 COUNTED: Final = ("done", "failed", "indeterminate", "cancelled", *OPEN)

@@ -30,6 +30,8 @@ __all__ = [
     "ScheduleVersionRow",
     "SiteRow",
     "TransitionRow",
+    "ValveTestRow",
+    "WaterBudgetRow",
     "ZoneRow",
     "ZoneStateRow",
 ]
@@ -129,6 +131,8 @@ class DeviceRow(Changeable, Row):
     config_offset_min: Mapped[int | None]  # offset from UTC that the device was last told
     config_due: Mapped[bool]  # the desired configuration changed and was not yet published
     reported: Mapped[dict[str, Any] | None]
+    wanted: Mapped[dict[str, Any] | None]  # what people set of its configuration, as `control.configs` understands it
+    config_refused: Mapped[str | None]  # names of what it refuses of its configuration
     tags: Mapped[str | None]
 
 
@@ -162,6 +166,16 @@ class HolidayRow(Row):
     agency_key: Mapped[str] = mapped_column(ForeignKey("agency.key"), primary_key=True)
     day: Mapped[str] = mapped_column(primary_key=True)
     title: Mapped[str]
+
+
+class WaterBudgetRow(Row):
+    """The litres that an agency may give in a month of the year, 1 to 12; a month without a row has no limit."""
+
+    __tablename__ = "water_budget"
+
+    agency_key: Mapped[str] = mapped_column(ForeignKey("agency.key"), primary_key=True)
+    month: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    litres: Mapped[float]
 
 
 class ScheduleRow(Row):
@@ -239,6 +253,8 @@ class ActRow(Row):
     part: Mapped[int] = mapped_column(default=1)  # of `parts`, each an act, in which a run goes
     parts: Mapped[int] = mapped_column(default=1)
     continues: Mapped[bool] = mapped_column(default=False)  # the next part is still to be planned, or to be left out
+    override: Mapped[str | None]  # why it may go beyond a budget, in the words of who asked for it
+    beyond: Mapped[str | None]  # which budgets it goes beyond: words of "day", "month" and "device", with blanks between
 
     __table_args__ = (
         UniqueConstraint("device_key", "reference"),
@@ -296,6 +312,26 @@ class DecisionRow(Row):
     form: Mapped[DecisionFormRow] = relationship(lazy="joined", innerjoin=True)
 
     __table_args__ = (Index(None, "zone_key", "id"), Index(None, "at_ms"))
+
+
+class ValveTestRow(Row):
+    """A test of valves, one after the other; how far it is says the ledger: each valve's act has an id made from this one."""
+
+    __tablename__ = "valve_test"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    site: Mapped[str] = mapped_column(ForeignKey("site.name"), index=True)
+    zones: Mapped[list[str]] = mapped_column(JSON)
+    seconds: Mapped[float]
+    actor: Mapped[str]
+    begun_ms: Mapped[int]
+    ended_ms: Mapped[int | None]
+    stopped_by: Mapped[str | None]
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+
+    __table_args__ = (
+        Index("ix_valve_test_open", "id", sqlite_where=text("ended_ms IS NULL"), postgresql_where=text("ended_ms IS NULL")),
+    )
 
 
 class ControllerRow(Row):

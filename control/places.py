@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from control.access import Place, Principal
 from control.audit import Trail, record
 from control.checks import check_name, check_text, check_version, is_pair, storable
 from control.errors import Conflict, Invalid, NotFound
-from control.models import AgencyRow, CityRow, SiteRow
+from control.models import AgencyRow, CityRow, HolidayRow, SiteRow, WaterBudgetRow
 from control.paging import Order, cut
 from control.people_models import GrantRow, PersonRow
 from control.records import Agency, City
@@ -152,6 +152,8 @@ def delete_agency(session: Session, key: str, *, version: int | None = None, tra
     if session.scalar(select(SiteRow.name).where(SiteRow.agency_key == key).limit(1)) is not None:
         raise Conflict(f"agency {key!r} has sites; delete them, or give them to another agency first")
     _check_unused(session, "agency", key)
+    for table in (HolidayRow, WaterBudgetRow):  # what is nobody's else goes with it
+        session.execute(delete(table).where(table.agency_key == key))
     session.delete(row)
     record(session, trail, "agency.delete", f"agency:{key}", place=place_of_agency(key), before={"title": row.title})
 

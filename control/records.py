@@ -264,6 +264,10 @@ class Act:
         What was truly done, in the device's words.
     part, parts : int
         Which of the acts in which its run goes, from 1 on; a run in one go has one.
+    override : str or None
+        Why it may go beyond a budget, in the words of the person who asked for it.
+    beyond : str or None
+        Which budgets it goes beyond, of "day", "month" and "device" (the device's own), with blanks between.
     """
 
     id: str
@@ -292,6 +296,8 @@ class Act:
     result_grams: float | None
     part: int = 1
     parts: int = 1
+    override: str | None = None
+    beyond: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,20 @@ class Sender:
             await write_in_thread(self._database, lambda session: self._confirm(session, confirmed, now_ms))
         return all(sent)
 
+    async def send_stops(self) -> bool:
+        """Send the stops that were not handed over yet, and nothing else; False where one is left to `send_due`."""
+        if not self._connected():
+            return False
+        now_ms = self._clock.now_ms()
+        outgoing, changed = await write_in_thread(
+            self._database, lambda session: commands.hand_over(session, now_ms, only_stops=True)
+        )
+        self._tell(changed)
+        gate = asyncio.Semaphore(self._parallel)
+        sent = await asyncio.gather(*(self._send(one, gate) for one in outgoing))
+        self._again |= {one.act_id for one, well in zip(outgoing, sent, strict=True) if not well}
+        return all(sent)
+
     def _due(self, session: Session, now_ms: int, again: frozenset[str]) -> tuple[list[Outgoing], list[Act], list[Outgoing]]:
         outgoing, changed = commands.hand_over(session, now_ms, again)
         if not 0 <= now_ms - self._pinged_ms < PING_MS:

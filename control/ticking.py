@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from control.agenda import Due, grace_s
+from control.budgets import Standing, WaterBook
 from control.calendars import day_start
 from control.commands import EXPIRES_MS
 from control.decisions import Finding, store_decisions
@@ -21,6 +22,7 @@ from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDe
 from control.evaluation import LatestValues, Outcome, feed, season_factor, water, water_by_clock
 from control.holds import load_holds
 from control.ledger import Order, PlannedAct, expire, plan_acts
+from control.limits import MonthRest
 from control.loads import zone_loads
 from control.models import ControllerRow
 from control.pending import Pending, act_key, makes_up_once
@@ -46,10 +48,18 @@ class TickResult:
     zones: int = 0
     decisions: list[Decision] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
+    water: dict[str, Standing] = field(default_factory=dict)  # agencies with a budget, before this tick's acts
 
 
 def run_tick(
-    session: Session, latest: LatestValues, cache: PlotCache, pending: Pending, *, now_ms: int, stale_s: float
+    session: Session,
+    latest: LatestValues,
+    cache: PlotCache,
+    pending: Pending,
+    book: WaterBook,
+    *,
+    now_ms: int,
+    stale_s: float,
 ) -> TickResult:
     """Run the tick of now.
 
@@ -77,10 +87,16 @@ def run_tick(
     ponds = [plot for plot in cache.timed if plot.zone.key in stirred and isinstance(plot.definition, FeedingDefinition)]
     days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
     loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in (*beds, *timers, *ponds)})
-    _conclude(session, result, water(beds, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
+    result.water = book.standings(session, now_ms)
+    rest = MonthRest(session, result.water)
+    rest.hold(holds, (*beds, *timers))
+    moist = water(beds, loads, holds, latest, now_ms, stale_s)
     runs = [dues.get(plot.zone.key) for plot in timers]
     extra = [carried.get(plot.zone.key, plot.carried_l) for plot in timers]
-    _conclude(session, result, water_by_clock(timers, runs, extra, loads, holds, now_ms), carried, last_ms, now_ms)
+    # Both draw on one budget of the month, and what the clock planned goes first.
+    watered = rest.fit([*moist, *water_by_clock(timers, runs, extra, loads, holds, now_ms)])
+    _conclude(session, result, watered[: len(moist)], {}, last_ms, now_ms)
+    _conclude(session, result, watered[len(moist) :], carried, last_ms, now_ms)
     meals = [dues.get(plot.zone.key) for plot in ponds]
     _conclude(session, result, feed(ponds, meals, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
     if state is None:

@@ -110,6 +110,13 @@ class Reason(enum.IntFlag):
     """Enough rain is forecast for the hours to come."""
     RAIN_FALLEN = 1 << 47
     """Enough rain was measured in the hours before."""
+    # What the agency's budget of water says.
+    MONTH_SPENT = 1 << 41
+    """Nothing that is worth a run is left of the agency's litres for this month."""
+    MONTH_CLIPPED = 1 << 42
+    """The run was shortened to what is left of the agency's litres for this month."""
+    VALVE_TEST = 1 << 43
+    """A test of the valves is under way."""
 
 
 Marks: TypeAlias = tuple[tuple[Reason, Flags], ...]  # reasons, each with the rows in which it holds

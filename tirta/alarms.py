@@ -29,6 +29,7 @@ from tirta.alarms_sources import (
     QUARANTINE,
     Source,
     acts_source,
+    budget_source,
     clock_source,
     database_source,
     disk_source,
@@ -120,6 +121,7 @@ def part_sources(
         clock_source(clock),
         acts_source(database, clock),
         database_source(database, lambda: controller.trouble),
+        budget_source(lambda: controller.water),
     )
 
 

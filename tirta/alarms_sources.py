@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from typing import Final
 from api.services import HealthCheck
 from control.alarms import Cause
 from control.alarms_acts import unknown_acts
+from control.budgets import WARNED, Standing
 from control.database import Database
 from gateway.clock import Clock
 from ingest.errors import Full, Unavailable
@@ -32,6 +33,7 @@ __all__ = [
     "QUARANTINE",
     "Source",
     "acts_source",
+    "budget_source",
     "clock_source",
     "database_source",
     "disk_source",
@@ -94,6 +96,26 @@ def parts_source(health: Callable[[], Sequence[HealthCheck]], refused: Callable[
         return [cause(check, closed) for check in health() if not check.ok and check.name != DATABASE]
 
     return Source(frozenset({"broker-down", "journal-stopped", "part-failing", "store-down", "store-refused"}), look)
+
+
+def budget_source(standings: Callable[[], Mapping[str, Standing] | None]) -> Source:
+    """Return what looks at the agencies' water of this month, as it stood at the last tick."""
+
+    def look() -> list[Cause] | None:
+        known = standings()  # None before the first tick: nobody can tell yet
+        return None if known is None else [cause for one in known.values() for cause in _budget_causes(one)]
+
+    return Source(frozenset({"water-budget", "water-budget-spent"}), look)
+
+
+def _budget_causes(one: Standing) -> Iterator[Cause]:
+    share, budget = one.share, one.budget_l
+    if share is None or budget is None or share < WARNED:
+        return
+    told: dict[str, float | str] = {"month": one.month, "given_l": one.given_l, "budget_l": budget, "share": share}
+    # A rest too small for a run is none: it is not waited for.
+    spent = one.given_l >= budget - 1e-6
+    yield Cause("water-budget-spent" if spent else "water-budget", f"agency:{one.agency}", None, one.agency, told)
 
 
 def sessions_source(sessions: SessionLosses, clock: Clock) -> Source:

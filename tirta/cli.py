@@ -16,6 +16,7 @@ from tirta import __version__
 from tirta.cli_acts import app as acts_app
 from tirta.cli_alarms import app as alarms_app
 from tirta.cli_audit import app as audit_app
+from tirta.cli_budgets import app as budgets_app
 from tirta.cli_ca import app as ca_app
 from tirta.cli_devices import app as devices_app
 from tirta.cli_forecast import app as forecast_app
@@ -46,6 +47,7 @@ app.add_typer(tokens_app, name="token")
 app.add_typer(acts_app, name="act")
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(audit_app, name="audit")
+app.add_typer(budgets_app, name="budget")
 app.add_typer(ca_app, name="ca")
 app.add_typer(forecast_app, name="forecast")
 app.add_typer(report_app, name="report")

@@ -11,6 +11,16 @@ from control.sentences.reasons import REASONS
 
 __all__ = ["ACTIONS", "CAUSES", "STATES", "act_amount", "act_sentence", "reason_words"]
 
+# Of an act beyond a budget, by whose decision and why; of one that the device itself may end sooner.
+BEYOND: Final[Words] = (
+    "; melebihi anggaran atas keputusan {actor}: {why}",
+    "; beyond the budget by decision of {actor}: {why}",
+)
+DEVICE_LIMIT: Final[Words] = (
+    "; batas harian di perangkat sendiri tetap berlaku",
+    "; the device's own limit of the day still holds",
+)
+
 ACTIONS: Final[dict[str, Words]] = {
     "irrigate": ("Penyiraman", "Watering"),
     "feed": ("Pemberian pakan", "Feeding"),
@@ -64,7 +74,14 @@ def act_sentence(act: Act, language: Language) -> str:
     """Return one sentence: what the act is, how it stands, what came of it."""
     action = ACTIONS.get(act.action, (act.action, act.action))[which(language)]
     reason = f" ({reason_words(act.reason, language)})" if act.reason else ""
-    return f"{action}{act_amount(act, language)}: {STATES[act.state][which(language)]}{reason}."
+    return f"{action}{act_amount(act, language)}: {STATES[act.state][which(language)]}{reason}{_beyond(act, language)}."
+
+
+def _beyond(act: Act, language: Language) -> str:
+    if not act.override:
+        return ""
+    device = DEVICE_LIMIT[which(language)] if "device" in (act.beyond or "").split() else ""
+    return BEYOND[which(language)].format(actor=act.actor, why=act.override.rstrip(".")) + device
 
 
 def act_amount(act: Act, language: Language) -> str:

@@ -18,6 +18,7 @@ LESSENING: Final = (  # why it is less than was wanted
     "oxygen-reduced",
     "ration-clipped",
     "budget-clipped",
+    "month-clipped",
     "max-run-clipped",
     "interlock",
 )
@@ -61,6 +62,11 @@ REASONS: Final[dict[str, Words]] = {
         "jatah air hari ini {litres_day:.0f} L sudah habis",
         "the day's {litres_day:.0f} L of water are spent",
     ),
+    "month-spent": (
+        "anggaran air OPD bulan ini {month_budget:.0f} L sudah habis",
+        "the agency's {month_budget:.0f} L of water for this month are spent",
+    ),
+    "valve-test": ("uji katup sedang berjalan", "a test of the valves is under way"),
     "outside-hours": ("di luar jam yang diizinkan", "it is outside the allowed hours"),
     "outside-dates": ("di luar tanggal jadwal", "the schedule is not in force on this date"),
     "soaking": ("air masih meresap", "the water is still soaking in"),
@@ -78,6 +84,7 @@ REASONS: Final[dict[str, Words]] = {
     ),
     "ration-clipped": ("porsi dibatasi jatah", "cut to the ration"),
     "budget-clipped": ("dibatasi sisa jatah air hari ini", "cut to what is left of the day's water"),
+    "month-clipped": ("dibatasi sisa anggaran air bulan ini", "cut to what is left of the month's water"),
     "max-run-clipped": ("dibatasi lama jalan terpanjang", "cut to the longest run"),
     "dry": (
         "kelembapan tanah {soil_moisture:.1%}, di bawah batas {low:.1%}",

@@ -7,7 +7,7 @@ from tirta.client.client import Catalogue, Client, ClockReading, Health, Kind, P
 from tirta.client.devices import Credential, Device, Gap, Gaps, NewDevice, SessionLost
 from tirta.client.forecasts import Forecast, ForecastDetail, ForecastEntry, NewForecastEntry
 from tirta.client.people import Entry, Grant, Invitation, NewToken, Person, Session, Token, Verdict
-from tirta.client.places import Agency, City, Holiday, Holidays, Point, Site
+from tirta.client.places import Agency, Budget, City, Holiday, Holidays, Point, Site
 from tirta.client.reports import DayReport, DayRow, DayTotals
 from tirta.client.schedules import (
     Daily,
@@ -36,6 +36,7 @@ __all__ = [
     "Agency",
     "Alarm",
     "Amounts",
+    "Budget",
     "Catalogue",
     "City",
     "Client",

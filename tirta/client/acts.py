@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from tirta.client.calls import Calls, given
 
-__all__ = ["Act", "ActDetail", "ActState", "Acts", "Amounts", "Decision", "Decisions", "Sentence", "Step"]
+__all__ = ["Act", "ActDetail", "ActState", "Acts", "Amounts", "Decision", "Decisions", "Sentence", "Step", "StopAnswer"]
 
 ActState = Literal[
     "planned", "held", "sent", "accepted", "running", "unknown", "expired", "skipped", "cancelled", "superseded", "done",
@@ -58,6 +58,8 @@ class Act(msgspec.Struct, frozen=True):
     sent: datetime | None
     begun: datetime | None
     ended: datetime | None
+    override: str | None
+    beyond: list[Literal["day", "month", "device"]]
     sentence: Sentence
 
 
@@ -91,6 +93,15 @@ class Decision(msgspec.Struct, frozen=True):
     sentence: Sentence
 
 
+class StopAnswer(msgspec.Struct, frozen=True):
+    """What a stop of all did: how many devices were told, and how many acts withdrawn; of both the first thousand ids."""
+
+    devices: int
+    cancelled: int
+    stops: list[str]
+    withdrawn: list[str]
+
+
 class Acts:
     """`client.acts`."""
 
@@ -120,17 +131,20 @@ class Acts:
         seconds: float | UnsetType = UNSET,
         litres: float | UnsetType = UNSET,
         grams: float | UnsetType = UNSET,
+        override: str | UnsetType = UNSET,
         key: str | None = None,
     ) -> Act:
         """Ask for an act by hand.
 
         Parameters
         ----------
+        override : str, optional
+            Why it may go beyond what is left of the day or the month; takes the permission `override`.
         key : str, optional
             Idempotency key: asking again with the same gives the same act. One is made for this call when absent, so that an
             answer that was lost does not water twice.
         """
-        body = {"zone": zone, "action": action, **given(seconds=seconds, litres=litres, grams=grams)}
+        body = {"zone": zone, "action": action, **given(seconds=seconds, litres=litres, grams=grams, override=override)}
         return self._calls.one(Act, "POST", "/api/v1/acts", body=body, key=key or secrets.token_urlsafe(16))
 
     def stop(self, act: str) -> Act:
@@ -151,13 +165,25 @@ class Acts:
         body = {"state": state, "reason": reason, **given(seconds=seconds, litres=litres, grams=grams)}
         return self._calls.one(Act, "POST", f"/api/v1/acts/{act}/settle", body=body)
 
-    def stop_zone(self, zone: str) -> Act:
-        """Stop a zone."""
-        return self._calls.one(Act, "POST", f"/api/v1/zones/{zone}/stop")
+    def stop_zone(self, zone: str, *, key: str | None = None) -> Act:
+        """Stop a zone; `key` as with `request`."""
+        return self._calls.one(Act, "POST", f"/api/v1/zones/{zone}/stop", key=key or secrets.token_urlsafe(16))
 
-    def stop_device(self, device: str) -> Act:
-        """Stop every zone of a device."""
-        return self._calls.one(Act, "POST", f"/api/v1/devices/{device}/stop")
+    def stop_device(self, device: str, *, key: str | None = None) -> Act:
+        """Stop every zone of a device; `key` as with `request`."""
+        return self._calls.one(Act, "POST", f"/api/v1/devices/{device}/stop", key=key or secrets.token_urlsafe(16))
+
+    def stop_site(self, site: str, *, key: str | None = None) -> StopAnswer:
+        """Stop every device of a site; `key` as with `request`."""
+        return self._calls.one(StopAnswer, "POST", f"/api/v1/sites/{site}/stop", key=key or secrets.token_urlsafe(16))
+
+    def stop_agency(self, agency: str, *, key: str | None = None) -> StopAnswer:
+        """Stop every device of an agency; as `stop_site`."""
+        return self._calls.one(StopAnswer, "POST", f"/api/v1/agencies/{agency}/stop", key=key or secrets.token_urlsafe(16))
+
+    def stop_city(self, city: str, *, key: str | None = None) -> StopAnswer:
+        """Stop every device of a city; as `stop_site`."""
+        return self._calls.one(StopAnswer, "POST", f"/api/v1/cities/{city}/stop", key=key or secrets.token_urlsafe(16))
 
 
 class Decisions:

@@ -11,7 +11,19 @@ from msgspec import UNSET, UnsetType
 
 from tirta.client.calls import Calls, given
 
-__all__ = ["Agencies", "Agency", "Cities", "City", "Holiday", "Holidays", "Point", "Site", "Sites"]
+__all__ = [
+    "Agencies",
+    "Agency",
+    "Budget",
+    "Cities",
+    "City",
+    "Holiday",
+    "Holidays",
+    "Month",
+    "Point",
+    "Site",
+    "Sites",
+]
 
 
 class City(msgspec.Struct, frozen=True):
@@ -46,6 +58,23 @@ class Holidays(msgspec.Struct, frozen=True):
     """Every holiday of an agency."""
 
     holidays: list[Holiday]
+
+
+class Month(msgspec.Struct, frozen=True):
+    """How an agency stands this month: litres that may be given, were or may have been, and are left; None is no limit."""
+
+    month: str
+    budget: float | None
+    given: float
+    left: float | None
+    warning: bool
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """An agency's litres of January to December, each year, and how it stands now; None is no limit."""
+
+    months: list[float | None]
+    now: Month
 
 
 class Point(msgspec.Struct, frozen=True, tag_field="type", tag="Point"):
@@ -132,6 +161,15 @@ class Agencies:
     def delete(self, agency: str, *, version: int | None = None) -> None:
         """Delete an agency without sites."""
         self._calls.send("DELETE", f"/api/v1/agencies/{agency}", version=version)
+
+    def budget(self, agency: str) -> Budget:
+        """Return an agency's budget of water, and what was given of this month's."""
+        return self._calls.one(Budget, "GET", f"/api/v1/agencies/{agency}/budget")
+
+    def change_budget(self, agency: str, months: Sequence[float | None], *, version: int | None = None) -> Budget:
+        """Replace an agency's budget of water: litres of January to December, None for no limit."""
+        body = {"months": list(months)}
+        return self._calls.one(Budget, "PUT", f"/api/v1/agencies/{agency}/budget", body=body, version=version)
 
 
 class Sites:

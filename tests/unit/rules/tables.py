@@ -131,6 +131,8 @@ IRRIGATION_CASES = {
     "paused": Case({"held": Reason.PAUSED}, ("dry", "paused"), 0.0),
     "paused and wet": Case({"held": Reason.PAUSED, "soil_moisture": 0.25}, ("wet-enough",), 0.0),
     "out of its dates": Case({"held": Reason.OUTSIDE_DATES}, ("dry", "outside-dates"), 0.0),
+    "the month spent": Case({"held": Reason.MONTH_SPENT}, ("dry", "month-spent"), 0.0),
+    "valves tested": Case({"held": Reason.VALVE_TEST}, ("dry", "valve-test"), 0.0),
     "after rain": Case({"held": Reason.RAIN_DELAY, "online": False}, ("dry", "offline", "rain-delay"), 0.0),
     "before rain": Case({"held": Reason.RAIN_EXPECTED}, ("dry", "rain-expected"), 0.0),
     "rained on": Case({"held": Reason.RAIN_FALLEN, "latched": True}, ("dry", "rain-fallen"), 0.0),
