@@ -24,9 +24,10 @@ from api.sentences import Sentence
 from api.services import Needs, Services
 from control import ledger
 from control.access import Permission, Principal
+from control.proof import VERDICTS
 from control.records import Act, Transition
 from control.requests import LONGEST_WHY, SHORTEST_WHY
-from control.sentences import sentences
+from control.sentences import proof_sentences, sentences
 from control.settling import Settlement
 from control.states import STATES
 
@@ -35,6 +36,7 @@ __all__ = ["router"]
 router = APIRouter(tags=["acts"])
 
 _STATES: Final[list[JsonValue]] = list(STATES)
+_VERDICTS: Final[list[JsonValue]] = list(VERDICTS)
 
 
 class NewAct(Body):
@@ -95,6 +97,20 @@ class Amounts(BaseModel):
     grams: float | None = Field(description="Feed. [g]", examples=[None])
 
 
+class ActProof(BaseModel):
+    """Whether an act had its effect, by what was measured."""
+
+    verdict: str = Field(description="The verdict.", json_schema_extra={"enum": _VERDICTS}, examples=["proved"])
+    finding: str | None = Field(
+        description="What speaks against it, or why nothing can be said; see docs/proof.md.", examples=[None]
+    )
+    judged: When | None = Field(description="When it was judged.", examples=["2026-11-22T05:04:01Z"])
+    numbers: dict[str, float] = Field(
+        description="What it rests on, each named with its unit.", examples=[{"expected_l": 17.0, "measured_l": 16.8}]
+    )
+    sentence: Sentence = Field(description="The same in words.")
+
+
 class ActAnswer(BaseModel):
     """One physical act, or a stop."""
 
@@ -123,6 +139,9 @@ class ActAnswer(BaseModel):
     beyond: list[Literal["day", "month", "device"]] = Field(
         description="Which budgets it goes beyond; `device`: its own of the day too, so it ends or refuses the act.",
         examples=[[]],
+    )
+    proof: ActProof | None = Field(
+        description="Whether water or feed moved; null where nothing moves, or as long as it is not judged."
     )
     sentence: Sentence = Field(description="The same in words.")
 
@@ -160,6 +179,13 @@ class ActFilter(Page):
         json_schema_extra={"enum": [*_STATES, None]},
         examples=["done"],
     )
+    verdict: str | None = Field(
+        default=None,
+        max_length=20,
+        description="Only with this verdict on their effect.",
+        json_schema_extra={"enum": [*_VERDICTS, None]},
+        examples=["disproved"],
+    )
     sort: str | None = Sort("planned")
 
 
@@ -173,6 +199,7 @@ def list_acts(services: Needs, caller: Caller, request: Annotated[ActFilter, Que
             zone_key=zone,
             device_key=request.device,
             state=request.state,
+            verdict=request.verdict,
             seen_by=caller,
             sort=request.sort,
             limit=request.limit,
@@ -300,5 +327,20 @@ def _plain(act: Act) -> dict[str, Any]:
         "ended": optional_instant(act.ended_ms),
         "override": act.override,
         "beyond": (act.beyond or "").split(),
+        "proof": _proof(act),
         "sentence": Sentence(**sentences(act)),
     }
+
+
+def _proof(act: Act) -> ActProof | None:
+    if act.verdict is None:
+        return None
+    numbers = dict(act.proof or {})
+    finding, judged_ms = numbers.pop("finding", None), numbers.pop("judged_ms", None)
+    return ActProof(
+        verdict=act.verdict,
+        finding=finding,
+        judged=optional_instant(judged_ms),
+        numbers=numbers,
+        sentence=Sentence(**proof_sentences(act)),
+    )

@@ -71,7 +71,7 @@ class EventFilter(BaseModel):
     device: str | None = Field(
         default=None, max_length=130, description="Only of this device.", examples=["taman-kota:bedeng-1"]
     )
-    event: Literal["telemetry", "act", "decision", "device", "alarm"] | None = Field(
+    event: Literal["telemetry", "act", "proof", "decision", "device", "alarm"] | None = Field(
         default=None, description="Only of this sort.", examples=["act"]
     )
 

@@ -7,7 +7,7 @@ thousand zones is ten thousand values: they are taken column by column, and an i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -15,12 +15,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from api.instants import format_instants
+from api.instants import format_instants, optional_instant
+from control.proofs import ZoneProof
 from control.records import Zone, ZoneParameters
 from gateway import Catalogue
 from ingest.latest import LatestState
 
-__all__ = ["ShownZone", "shown_zones"]
+__all__ = ["ShownProof", "ShownZone", "shown_zones"]
 
 
 class _ShownValue(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +29,18 @@ class _ShownValue(msgspec.Struct, frozen=True, gc=False):
     unit: str
     at: str
     age_s: float
+
+
+class ShownProof(msgspec.Struct, frozen=True, gc=False):
+    """What proof of effect says of a zone; the fields mean what they do in `api.zones.ZoneEffect`."""
+
+    disproved: int
+    finding: str | None
+    act: str | None
+    since: str | None
+    held: str | None
+    leak: str | None
+    leak_l_min: float | None
 
 
 class ShownZone(msgspec.Struct, frozen=True, gc=False):
@@ -42,11 +55,17 @@ class ShownZone(msgspec.Struct, frozen=True, gc=False):
     parameters: ZoneParameters
     tags: tuple[str, ...]
     version: int
+    proof: ShownProof | None
     latest: dict[str, Any]
 
 
 def shown_zones(
-    zones: Sequence[Zone], latest: LatestState, catalogue: Catalogue, now_ms: int, wanted: Sequence[str] | None = None
+    zones: Sequence[Zone],
+    latest: LatestState,
+    catalogue: Catalogue,
+    now_ms: int,
+    wanted: Sequence[str] | None = None,
+    proofs: Mapping[str, ZoneProof] | None = None,
 ) -> list[ShownZone]:
     """Return zones as they are shown; of the quantities only those wanted, in that order, or all.
 
@@ -54,7 +73,10 @@ def shown_zones(
     ----------
     now_ms : int
         What ages are counted to. [ms since the Unix epoch]
+    proofs : mapping or None
+        What proof of effect says of zones, of those for which it has something to say.
     """
+    standing = proofs or {}
     names = list(catalogue.quantities if wanted is None else wanted)
     values, ts_ms = latest.table([(zone.site, zone.device, zone.number) for zone in zones], names)
     found = _newest(names, values, ts_ms, catalogue, now_ms)
@@ -69,10 +91,25 @@ def shown_zones(
             zone.parameters,
             zone.tags,
             zone.version,
+            _shown_proof(standing.get(zone.key)),
             one,
         )
         for zone, one in zip(zones, found, strict=True)
     ]
+
+
+def _shown_proof(found: ZoneProof | None) -> ShownProof | None:
+    if found is None:
+        return None
+    return ShownProof(
+        found.disproved,
+        found.finding,
+        found.act_id,
+        optional_instant(found.since_ms),
+        optional_instant(found.held_ms),
+        optional_instant(found.leak_ms),
+        found.leak_l_min,
+    )
 
 
 def _newest(

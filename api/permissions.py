@@ -72,6 +72,7 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "list_zones": Permission.SEE,
         "show_zone": Permission.SEE,
         "change_zone": Permission.TUNE,
+        "release_zone": Permission.ACTUATE,
         "read_series": Permission.SEE,
         "list_gaps": Permission.SEE,
         "list_schedules": Permission.SEE,

@@ -6,7 +6,7 @@ A thousand zones are answered in one go: the answer is built by `api.latest` and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -24,8 +24,9 @@ from api.names import ZoneId
 from api.pages import Listing, Page, Sort
 from api.problems import refusals
 from api.services import Needs, Services
-from control import registry
+from control import proofs, registry
 from control.audit import Trail
+from control.proofs import ZoneProof
 from control.records import Zone, ZoneParameters
 from gateway import Catalogue
 from gateway.topics import NAME_PATTERN
@@ -45,6 +46,9 @@ class NewParameters(Body):
     max_seconds: int = Field(default=900, gt=0, le=86400, description="Longest run of one act. [s]", examples=[900])
     litres_day: float = Field(default=500.0, gt=0, le=1e6, description="Most water in a day of the site. [L]", examples=[400.0])
     grams_day: float = Field(default=2000.0, gt=0, le=1e6, description="Most feed in a day of the site. [g]", examples=[1000.0])
+    flow_within_s: int = Field(
+        default=30, gt=0, le=3600, description="So long after its valve opens, there has to be flow. [s]", examples=[30]
+    )
 
     def parameters(self, kept: ZoneParameters | None = None) -> ZoneParameters:
         """Return `kept`, or the first values, with what was given in the body."""
@@ -71,6 +75,7 @@ class Parameters(BaseModel):
     max_seconds: int = Field(description="Longest run of one act. [s]", examples=[900])
     litres_day: float = Field(description="Most water in a day of the site. [L]", examples=[400.0])
     grams_day: float = Field(description="Most feed in a day of the site. [g]", examples=[1000.0])
+    flow_within_s: int = Field(description="So long after its valve opens, there has to be flow. [s]", examples=[30])
 
 
 class LatestValue(BaseModel):
@@ -80,6 +85,21 @@ class LatestValue(BaseModel):
     unit: str = Field(description="The quantity's one unit.", examples=["m3/m3"])
     at: When = Field(description="Time of measurement.", examples=["2026-11-22T05:00:00Z"])
     age_s: float = Field(description="How long ago, by the platform's clock. [s]", examples=[12.0])
+
+
+class ZoneEffect(BaseModel):
+    """What proof of effect holds against a zone."""
+
+    disproved: int = Field(description="Acts in a row that had no effect.", examples=[2])
+    finding: str | None = Field(description="What the last of them was found to be.", examples=["clogged"])
+    act: str | None = Field(description="Id of that act.", examples=["01KAQZ7J5RT0M3Q4W1D0V6B3NM"])
+    since: When | None = Field(description="When the first of them was found.", examples=["2026-11-22T05:04:00Z"])
+    held: When | None = Field(
+        description="Since when nothing is planned here for it, until somebody releases the zone, or an act is proved.",
+        examples=["2026-11-22T06:04:00Z"],
+    )
+    leak: When | None = Field(description="Since when there is flow though all valves are shut.", examples=[None])
+    leak_l_min: float | None = Field(description="How much. [L/min]", examples=[None])
 
 
 class ZoneAnswer(BaseModel):
@@ -92,6 +112,9 @@ class ZoneAnswer(BaseModel):
     title: str = Field(description="What people call it.", examples=["Bedeng 1"])
     type: str = Field(description="`bed`, `pond` or `point`.", examples=["bed"])
     parameters: Parameters = Field(description="What it is like, and its hard limits.")
+    proof: ZoneEffect | None = Field(
+        description="What speaks against it by the proof of its acts' effect; null where nothing does."
+    )
     tags: list[str] = Field(description="Words to find it by.", examples=[["cabai"]])
     version: int = Field(description="Rises with each change by a person; also the `ETag`.", examples=[1])
     latest: dict[str, LatestValue] = Field(
@@ -135,7 +158,8 @@ def list_zones(services: Needs, caller: Caller, request: Annotated[ZoneFilter, Q
             limit=request.limit,
             after=request.after,
         )
-    return _encoded({"items": _shown(zones, services, wanted), "next": after})
+        standing = proofs.zone_proofs(session, [zone.key for zone in zones])
+    return _encoded({"items": _shown(zones, services, standing, wanted), "next": after})
 
 
 @router.get("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
@@ -143,22 +167,35 @@ def show_zone(zone: ZoneId, services: Needs) -> Response:
     """Show one zone with its latest values; `ETag` is the version of what people change of it."""
     with services.database.reader() as session:
         found = registry.get_zone(session, zone.key)
-    return _tagged(found, services)
+        standing = proofs.zone_proofs(session, [zone.key])
+    return _tagged(found, services, standing)
 
 
 @router.patch("/{zone}", response_model=ZoneAnswer, responses=refusals(404, 412))
 async def change_zone(zone: ZoneId, body: ZoneChange, services: Needs, trail: CallersTrail, version: IfMatch) -> Response:
     """Change a zone's title, parameters, limits or tags; its device is told the new limits."""
-    changed = await run_in_threadpool(_change, zone.key, body, services, trail, version)
+    changed, standing = await run_in_threadpool(_change, zone.key, body, services, trail, version)
     services.controller.wake()
-    return _tagged(changed, services)
+    return _tagged(changed, services, standing)
 
 
-def _change(key: str, body: ZoneChange, services: Services, trail: Trail, version: int | None) -> Zone:
+@router.post("/{zone}/release", response_model=ZoneAnswer, responses=refusals(404))
+def release_zone(zone: ZoneId, services: Needs, trail: CallersTrail) -> Response:
+    """Let a zone act by its schedule again whose acts had no effect; one that is not held stays as it is."""
+    with services.database.session() as session:
+        proofs.release_zone(session, zone.key, now_ms=services.clock.now_ms(), trail=trail)
+        found = registry.get_zone(session, zone.key)
+        standing = proofs.zone_proofs(session, [zone.key])
+    return _tagged(found, services, standing)
+
+
+def _change(
+    key: str, body: ZoneChange, services: Services, trail: Trail, version: int | None
+) -> tuple[Zone, Mapping[str, ZoneProof]]:
     with services.database.session() as session:
         kept = registry.get_zone(session, key).parameters
         wanted = body.parameters(kept)
-        return registry.change_zone(
+        changed = registry.change_zone(
             session,
             key,
             title=body.title,
@@ -167,10 +204,11 @@ def _change(key: str, body: ZoneChange, services: Services, trail: Trail, versio
             version=version,
             trail=trail,
         )
+        return changed, proofs.zone_proofs(session, [key])
 
 
-def _tagged(zone: Zone, services: Services) -> Response:
-    answer = _encoded(_shown([zone], services)[0])
+def _tagged(zone: Zone, services: Services, standing: Mapping[str, ZoneProof]) -> Response:
+    answer = _encoded(_shown([zone], services, standing)[0])
     answer.headers["etag"] = f'"{zone.version}"'
     return answer
 
@@ -186,8 +224,10 @@ def _names(text: str, catalogue: Catalogue) -> list[str]:
     return names
 
 
-def _shown(zones: Sequence[Zone], services: Services, wanted: Sequence[str] | None = None) -> list[ShownZone]:
-    return shown_zones(zones, services.latest, services.catalogue, services.clock.now_ms(), wanted)
+def _shown(
+    zones: Sequence[Zone], services: Services, standing: Mapping[str, ZoneProof], wanted: Sequence[str] | None = None
+) -> list[ShownZone]:
+    return shown_zones(zones, services.latest, services.catalogue, services.clock.now_ms(), wanted, standing)
 
 
 def _encoded(answer: object) -> Response:

@@ -248,6 +248,87 @@ _ALL: Final = (
             "The water of {month} is spent ({budget_l:.0f} L): nothing is watered until the next month, or until it is raised.",
         ),
     ),
+    AlarmCode(
+        "leak",
+        "critical",
+        0.0,
+        0.0,
+        (
+            "{title}: air mengalir {l_min:.1f} L/menit padahal semua katup tertutup.",
+            "{title}: {l_min:.1f} L/min flow though every valve is shut.",
+        ),
+    ),
+    AlarmCode(
+        "burst",
+        "critical",
+        0.0,
+        0.0,
+        (
+            "{title}: debit {flow_l_min:.1f} L/menit, seharusnya {rated_l_min:.1f}; pipa pecah atau bocor.",
+            "{title}: flow of {flow_l_min:.1f} L/min where it should be {rated_l_min:.1f}; a pipe has burst or leaks.",
+        ),
+    ),
+    AlarmCode(
+        "clogged",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "{title}: debit hanya {flow_l_min:.1f} L/menit, seharusnya {rated_l_min:.1f}; tersumbat.",
+            "{title}: flow of only {flow_l_min:.1f} L/min where it should be {rated_l_min:.1f}; clogged.",
+        ),
+    ),
+    AlarmCode(
+        "no-water",
+        "warning",
+        0.0,
+        0.0,
+        ("{title}: tidak ada air yang mengalir saat disiram.", "{title}: no water flowed when it was watered."),
+    ),
+    AlarmCode(
+        "jam",
+        "warning",
+        0.0,
+        0.0,
+        ("{title}: pelontar pakan macet.", "{title}: the feeder jammed."),
+    ),
+    AlarmCode(
+        "hopper-empty",
+        "warning",
+        0.0,
+        0.0,
+        ("{title}: wadah pakan kosong.", "{title}: the hopper is empty."),
+    ),
+    AlarmCode(
+        "not-fed",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "{title}: pakan tidak keluar ({fell_g:.0f} g dari {expected_g:.0f} g).",
+            "{title}: feed did not fall ({fell_g:.0f} g of {expected_g:.0f} g).",
+        ),
+    ),
+    AlarmCode(
+        "overfed",
+        "critical",
+        0.0,
+        0.0,
+        (
+            "{title}: pakan terlalu banyak ({fell_g:.0f} g, seharusnya {expected_g:.0f} g).",
+            "{title}: too much feed fell ({fell_g:.0f} g where it should be {expected_g:.0f} g).",
+        ),
+    ),
+    AlarmCode(
+        "zone-held",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "{title} ditahan: {disproved:.0f} tindakan berturut-turut tidak terbukti; periksa, lalu lepaskan.",
+            "{title} is held: {disproved:.0f} acts in a row had no effect; look, then release it.",
+        ),
+    ),
 )
 
 CODES: Final[Mapping[str, AlarmCode]] = MappingProxyType({code.name: code for code in _ALL})

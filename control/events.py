@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from control.alarms import Alarm
 from control.models import DeviceRow
+from control.proofs import ZoneProof
 from control.records import Act, Decision
-from control.sentences import sentences
+from control.sentences import proof_sentences, sentences
 
-__all__ = ["act_event", "alarm_event", "decision_event", "device_event"]
+__all__ = ["act_event", "alarm_event", "decision_event", "device_event", "proof_event"]
 
 
 def act_event(act: Act) -> dict[str, Any]:
@@ -30,7 +31,26 @@ def act_event(act: Act) -> dict[str, Any]:
         "result_seconds": act.result_seconds,
         "result_litres": act.result_litres,
         "result_grams": act.result_grams,
+        "verdict": act.verdict,
         "sentence": sentences(act),
+    }
+
+
+def proof_event(act: Act, standing: ZoneProof) -> dict[str, Any]:
+    """Return the event of a verdict on an act, and how its zone stands by it."""
+    numbers = dict(act.proof or {})
+    return {
+        "act": act.id,
+        "device": act.device_key,
+        "zone": act.zone_key,
+        "action": act.action,
+        "verdict": act.verdict,
+        "finding": numbers.pop("finding", None),
+        "judged_ms": numbers.pop("judged_ms", None),
+        "numbers": numbers,
+        "disproved": standing.disproved,
+        "held": standing.held_ms is not None,
+        "sentence": proof_sentences(act),
     }
 
 

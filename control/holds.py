@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from control.proofs import disproved_holds
 from control.records import Hold, Seen
 
 __all__ = ["Holds", "Source", "load_holds"]
@@ -21,7 +22,7 @@ __all__ = ["Holds", "Source", "load_holds"]
 # Called once a tick with the instant [ms since the Unix epoch, UTC]; names every zone that it holds, in a few queries.
 Source: TypeAlias = Callable[[Session, int], Iterable[Hold]]
 
-SOURCES: Final[tuple[Source, ...]] = ()
+SOURCES: Final[tuple[Source, ...]] = (disproved_holds,)
 
 
 class Holds:

@@ -21,6 +21,7 @@ from control.database import in_parts
 from control.errors import Conflict, Invalid, NotFound
 from control.ids import is_id
 from control.models import OPEN_ACTS, ActRow, TransitionRow
+from control.proof import VERDICTS
 from control.records import Act, Transition
 from control.sight import seen_devices
 from control.states import ENDED, STATES, may_correct, may_step
@@ -228,6 +229,7 @@ def list_acts(
     zone_key: str | None = None,
     device_key: str | None = None,
     state: str | None = None,
+    verdict: str | None = None,
     seen_by: Principal | None = None,
     sort: str | None = None,
     limit: int = 100,
@@ -241,6 +243,10 @@ def list_acts(
         if state not in STATES:
             raise Invalid("state", f"one of {', '.join(STATES)}")
         query = query.where(ActRow.state == state)
+    if verdict is not None:
+        if verdict not in VERDICTS:
+            raise Invalid("verdict", f"one of {', '.join(VERDICTS)}")
+        query = query.where(ActRow.verdict == verdict)
     if zone_key is not None:
         query = query.where(ActRow.zone_key == (zone_key if storable(zone_key) else ""))
     if device_key is not None:

@@ -15,7 +15,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 __all__ = [
     "CONTINUED_ACTS",
     "OPEN_ACTS",
+    "PROOF_DUE",
     "SERIAL",
+    "UNPROVED_ACTS",
     "ActRow",
     "AgencyRow",
     "Changeable",
@@ -39,6 +41,8 @@ __all__ = [
 # Written out: SQLite uses the partial index only where it sees the index's own condition.
 OPEN_ACTS = text("state IN ('planned', 'held', 'sent', 'accepted', 'running', 'unknown')")
 CONTINUED_ACTS = text("continues")
+UNPROVED_ACTS = text("verdict IS NULL AND state IN ('done', 'failed', 'indeterminate') AND action IN ('irrigate', 'feed')")
+PROOF_DUE = text("proof_due_ms IS NOT NULL")
 SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
 
 
@@ -153,6 +157,7 @@ class ZoneRow(Changeable, Row):
     max_seconds: Mapped[int]
     litres_day: Mapped[float]
     grams_day: Mapped[float]
+    flow_within_s: Mapped[int]
     tags: Mapped[str | None]
 
     __table_args__ = (UniqueConstraint("device_key", "number"),)
@@ -255,6 +260,9 @@ class ActRow(Row):
     continues: Mapped[bool] = mapped_column(default=False)  # the next part is still to be planned, or to be left out
     override: Mapped[str | None]  # why it may go beyond a budget, in the words of who asked for it
     beyond: Mapped[str | None]  # which budgets it goes beyond: words of "day", "month" and "device", with blanks between
+    verdict: Mapped[str | None]
+    proof: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    proof_due_ms: Mapped[int | None]  # when it is looked at once more
 
     __table_args__ = (
         UniqueConstraint("device_key", "reference"),
@@ -268,6 +276,8 @@ class ActRow(Row):
             sqlite_where=OPEN_ACTS,
             postgresql_where=OPEN_ACTS,
         ),
+        Index("ix_act_unproved", "ended_ms", sqlite_where=UNPROVED_ACTS, postgresql_where=UNPROVED_ACTS),
+        Index("ix_act_proof_due", "proof_due_ms", sqlite_where=PROOF_DUE, postgresql_where=PROOF_DUE),
     )
 
 

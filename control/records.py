@@ -143,6 +143,8 @@ class ZoneParameters:
         Of a bed: wetted area [m2], depth of soil to wet [m], rated flow of its valve [L/min].
     grams_per_s : float or None
         Of a pond: rate of its feeder. [g/s]
+    flow_within_s : int
+        So long after its valve opens, there has to be flow. [s]
     max_seconds : int
         Longest run of one act. [s]
     litres_day, grams_day : float
@@ -156,6 +158,7 @@ class ZoneParameters:
     max_seconds: int = 900
     litres_day: float = 500.0
     grams_day: float = 2000.0
+    flow_within_s: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +271,10 @@ class Act:
         Why it may go beyond a budget, in the words of the person who asked for it.
     beyond : str or None
         Which budgets it goes beyond, of "day", "month" and "device" (the device's own), with blanks between.
+    verdict : str or None
+        Whether it had its effect, one of `control.proof.VERDICTS`; None for what moves nothing, or is not judged yet.
+    proof : mapping or None
+        What the verdict rests on: `finding`, `judged_ms`, and numbers named with their units.
     """
 
     id: str
@@ -298,6 +305,8 @@ class Act:
     parts: int = 1
     override: str | None = None
     beyond: str | None = None
+    verdict: str | None = None
+    proof: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

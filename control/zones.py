@@ -33,9 +33,10 @@ LIMITS = {  # the largest value of each parameter, all above 0
     "max_seconds": 86400,
     "litres_day": 1e6,
     "grams_day": 1e6,
+    "flow_within_s": 3600,
 }
 ORDER = Order(ZoneRow.key, {"title": ZoneRow.title}, "title")  # besides that of device and number
-REQUIRED = ("max_seconds", "litres_day", "grams_day")  # limits are never absent
+REQUIRED = ("max_seconds", "litres_day", "grams_day", "flow_within_s")  # limits are never absent
 
 PARAMETERS = tuple(getattr(ZoneRow, item.name) for item in fields(ZoneParameters))
 # A page of a thousand is read as plain columns, past the mapper: with its objects it takes four times as long.

@@ -118,6 +118,10 @@ class Reason(enum.IntFlag):
     VALVE_TEST = 1 << 43
     """A test of the valves is under way."""
 
+    # What has to be looked at.
+    DISPROVED = 1 << 44
+    """Acts in a row had no effect: a person looks, or an act by hand proves that all is well."""
+
 
 Marks: TypeAlias = tuple[tuple[Reason, Flags], ...]  # reasons, each with the rows in which it holds
 

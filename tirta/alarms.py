@@ -38,6 +38,7 @@ from tirta.alarms_sources import (
     level_source,
     parts_source,
     sessions_source,
+    zones_source,
 )
 from tirta.folder import DataFolder
 from tirta.settings import Settings
@@ -122,6 +123,7 @@ def part_sources(
         acts_source(database, clock),
         database_source(database, lambda: controller.trouble),
         budget_source(lambda: controller.water),
+        zones_source(database),
     )
 
 

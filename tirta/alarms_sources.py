@@ -20,6 +20,8 @@ from control.alarms import Cause
 from control.alarms_acts import unknown_acts
 from control.budgets import WARNED, Standing
 from control.database import Database
+from control.errors import DatabaseUnavailable
+from control.proofs import ZONE_CODES, zone_causes
 from gateway.clock import Clock
 from ingest.errors import Full, Unavailable
 from ingest.gaps import SessionLosses
@@ -42,6 +44,7 @@ __all__ = [
     "level_source",
     "parts_source",
     "sessions_source",
+    "zones_source",
 ]
 
 DATABASE: Final = "database"  # the part of `/readyz` that is the control database
@@ -237,6 +240,19 @@ def database_source(database: Database, trouble: Callable[[], str | None]) -> So
 def acts_source(database: Database, clock: Clock) -> Source:
     """Look which acts of unknown end need a hand."""
     return Source(frozenset({"act-unknown"}), lambda: unknown_acts(database, clock.now_ms()))
+
+
+def zones_source(database: Database) -> Source:
+    """Look at the zones whose acts had no effect, and at leaks."""
+
+    def look() -> list[Cause] | None:
+        try:
+            with database.reader() as session:
+                return zone_causes(session)
+        except DatabaseUnavailable:
+            return None
+
+    return Source(ZONE_CODES, look)
 
 
 def _level(

@@ -18,6 +18,7 @@ from api.services import HealthCheck, Services
 from control.alarms_keeper import AlarmKeeper
 from control.controller import Controller, ControllerConfig
 from control.database import Database, open_database
+from control.proof_keeper import ProofKeeper
 from control.single_sign_on import SignOnConfig, SingleSignOn
 from gateway import Catalogue, Channel, channel_filter, load_catalogue
 from gateway.clock import ScaledClock, WallClock, load_clock
@@ -75,6 +76,7 @@ class House:
     admission: Admission
     control_link: Link
     controller: Controller
+    proofs: ProofKeeper
     announcements: Announcements
     demo: DemoDevices | None
 
@@ -189,7 +191,8 @@ async def _furnish(
     )
     watch = _alarm_watch(ground, keeper, health, ingest, journal, quarantine, controller)
     await stack.enter_async_context(watch)
-    return House(services, admission, control_link, controller, ingest.announcements, demo)
+    proofs = ProofKeeper(ground.database, stores[0], ground.latest, ground.clock, ground.feed)
+    return House(services, admission, control_link, controller, proofs, ingest.announcements, demo)
 
 
 def _alarm_watch(

@@ -168,6 +168,7 @@ async def _serve(
     async with asyncio.TaskGroup() as group:
         endless = [
             group.create_task(house.controller.run(), name="controller"),
+            group.create_task(house.proofs.run(), name="proofs"),
             group.create_task(_hear(house.control_link, house), name="control link"),
             group.create_task(announcer.follow(house.services.feed, house.services.clock), name="live"),
         ]

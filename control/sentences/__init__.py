@@ -5,6 +5,7 @@
     reasons.py       the words of each reason of the rules
     acts.py          the words of each state of an act, and of each reason that it ended so
     decisions.py     what was decided, and why
+    proofs.py        whether an act had its effect
     alarms.py        what is or was wrong
     conflicts.py     what conflicts in a schedule that is to be saved
 
@@ -21,6 +22,7 @@ from control.sentences.alarms import alarm_sentence
 from control.sentences.conflicts import conflict_sentence, conflict_templates
 from control.sentences.decisions import decision_sentence
 from control.sentences.numbers import Language
+from control.sentences.proofs import proof_sentence
 
 __all__ = [
     "Language",
@@ -29,6 +31,8 @@ __all__ = [
     "conflict_sentence",
     "conflict_templates",
     "decision_sentence",
+    "proof_sentence",
+    "proof_sentences",
     "sentences",
 ]
 
@@ -42,3 +46,8 @@ def sentences(item: Decision | Act | Alarm | Conflicting) -> dict[str, str]:
     if isinstance(item, Alarm):
         return {"id": alarm_sentence(item, "id"), "en": alarm_sentence(item, "en")}
     return {"id": act_sentence(item, "id"), "en": act_sentence(item, "en")}
+
+
+def proof_sentences(act: Act) -> dict[str, str]:
+    """Return the verdict on an act in each language."""
+    return {"id": proof_sentence(act, "id"), "en": proof_sentence(act, "en")}

@@ -28,6 +28,10 @@ REASONS: Final[dict[str, Words]] = {
     "invalid-parameter": ("parameter zona belum lengkap atau salah", "a parameter of the zone is missing or wrong"),
     "invalid-state": ("catatan zona tidak dapat dipakai", "the zone's record is not usable"),
     "disabled": ("jadwal dimatikan", "the schedule is switched off"),
+    "disproved": (
+        "{disproved:.0f} tindakan berturut-turut tidak terbukti; periksa, lalu lepaskan zonanya",
+        "{disproved:.0f} acts in a row had no effect; look, then release the zone",
+    ),
     "skipped-once": ("dilewati sekali{skipped_once}", "skipped once{skipped_once}"),
     "paused": ("dijeda{paused}", "paused{paused}"),
     "rain-delay": ("ditunda karena hujan{rain_delay}", "put off because of rain{rain_delay}"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A typed client of the HTTP API."""
 
-from tirta.client.acts import Act, ActDetail, ActState, Amounts, Decision, Sentence, Step
+from tirta.client.acts import Act, ActDetail, ActProof, ActState, Amounts, Decision, ProofVerdict, Sentence, Step
 from tirta.client.calls import Retry
 from tirta.client.client import Catalogue, Client, ClockReading, Health, Kind, Part, Quantity
 from tirta.client.devices import Credential, Device, Gap, Gaps, NewDevice, SessionLost
@@ -27,11 +27,12 @@ from tirta.client.schedules import (
     Weekly,
 )
 from tirta.client.troubles import Alarm, Quarantined, QuarantinedDetail, Replay, Replays
-from tirta.client.zones import LatestValue, NewZone, Parameters, Row, Zone
+from tirta.client.zones import LatestValue, NewZone, Parameters, Row, Zone, ZoneEffect
 
 __all__ = [
     "Act",
     "ActDetail",
+    "ActProof",
     "ActState",
     "Agency",
     "Alarm",
@@ -77,6 +78,7 @@ __all__ = [
     "Part",
     "Person",
     "Point",
+    "ProofVerdict",
     "Quantity",
     "Quarantined",
     "QuarantinedDetail",
@@ -98,4 +100,5 @@ __all__ = [
     "Verdict",
     "Weekly",
     "Zone",
+    "ZoneEffect",
 ]  # fmt: skip

@@ -13,12 +13,27 @@ from msgspec import UNSET, UnsetType
 
 from tirta.client.calls import Calls, given
 
-__all__ = ["Act", "ActDetail", "ActState", "Acts", "Amounts", "Decision", "Decisions", "Sentence", "Step", "StopAnswer"]
+__all__ = [
+    "Act",
+    "ActDetail",
+    "ActProof",
+    "ActState",
+    "Acts",
+    "Amounts",
+    "Decision",
+    "Decisions",
+    "ProofVerdict",
+    "Sentence",
+    "Step",
+    "StopAnswer",
+]
 
 ActState = Literal[
     "planned", "held", "sent", "accepted", "running", "unknown", "expired", "skipped", "cancelled", "superseded", "done",
     "failed", "rejected", "indeterminate",
 ]  # fmt: skip
+
+ProofVerdict = Literal["proved", "doubtful", "disproved", "no-evidence"]
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -34,6 +49,16 @@ class Sentence(msgspec.Struct, frozen=True):
 
     id: str
     en: str
+
+
+class ActProof(msgspec.Struct, frozen=True):
+    """Whether an act had its effect, by what was measured; `finding` is what speaks against it, or why nothing can be said."""
+
+    verdict: ProofVerdict
+    finding: str | None
+    judged: datetime | None
+    numbers: dict[str, float]
+    sentence: Sentence
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -60,6 +85,7 @@ class Act(msgspec.Struct, frozen=True):
     ended: datetime | None
     override: str | None
     beyond: list[Literal["day", "month", "device"]]
+    proof: ActProof | None
     sentence: Sentence
 
 
@@ -114,10 +140,11 @@ class Acts:
         zone: str | None = None,
         device: str | None = None,
         state: ActState | None = None,
+        verdict: ProofVerdict | None = None,
         sort: str | None = None,
     ) -> Iterator[Act]:
         """Yield acts, the latest planned first unless told otherwise."""
-        return self._calls.every(Act, "/api/v1/acts", zone=zone, device=device, state=state, sort=sort)
+        return self._calls.every(Act, "/api/v1/acts", zone=zone, device=device, state=state, verdict=verdict, sort=sort)
 
     def get(self, act: str) -> ActDetail:
         """Return one act with every step it took."""

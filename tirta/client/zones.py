@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from tirta.client.calls import Calls, given
 
-__all__ = ["Aggregate", "LatestValue", "NewZone", "Parameters", "Row", "Zone", "ZoneType", "Zones"]
+__all__ = ["Aggregate", "LatestValue", "NewZone", "Parameters", "Row", "Zone", "ZoneEffect", "ZoneType", "Zones"]
 
 ZoneType = Literal["bed", "pond", "point"]
 Aggregate = Literal["mean", "min", "max", "sum", "count", "last", "difference"]
@@ -29,6 +29,7 @@ class Parameters(msgspec.Struct, frozen=True):
     max_seconds: int
     litres_day: float
     grams_day: float
+    flow_within_s: int
 
 
 class LatestValue(msgspec.Struct, frozen=True):
@@ -38,6 +39,18 @@ class LatestValue(msgspec.Struct, frozen=True):
     unit: str
     at: datetime
     age_s: float
+
+
+class ZoneEffect(msgspec.Struct, frozen=True):
+    """What proof of effect holds against a zone: acts disproved in a row, since when it is held, a leak."""
+
+    disproved: int
+    finding: str | None
+    act: str | None
+    since: datetime | None
+    held: datetime | None
+    leak: datetime | None
+    leak_l_min: float | None
 
 
 class Zone(msgspec.Struct, frozen=True):
@@ -52,6 +65,7 @@ class Zone(msgspec.Struct, frozen=True):
     parameters: Parameters
     tags: list[str]
     version: int
+    proof: ZoneEffect | None
     latest: dict[str, LatestValue]
 
 
@@ -68,6 +82,7 @@ class NewZone(msgspec.Struct, frozen=True, omit_defaults=True):
     max_seconds: int | msgspec.UnsetType = msgspec.UNSET
     litres_day: float | msgspec.UnsetType = msgspec.UNSET
     grams_day: float | msgspec.UnsetType = msgspec.UNSET
+    flow_within_s: int | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +135,17 @@ class Zones:
         max_seconds: int | UnsetType = UNSET,
         litres_day: float | UnsetType = UNSET,
         grams_day: float | UnsetType = UNSET,
+        flow_within_s: int | UnsetType = UNSET,
     ) -> Zone:
         """Change a zone; what is not given stays as it is."""
         body = given(title=title, tags=tags, area_m2=area_m2, root_depth_m=root_depth_m, flow_l_min=flow_l_min)
         body |= given(grams_per_s=grams_per_s, max_seconds=max_seconds, litres_day=litres_day, grams_day=grams_day)
+        body |= given(flow_within_s=flow_within_s)
         return self._calls.one(Zone, "PATCH", f"/api/v1/zones/{zone}", body=body, version=version)
+
+    def release(self, zone: str) -> Zone:
+        """Let a zone act by its schedule again that is held because its acts had no effect."""
+        return self._calls.one(Zone, "POST", f"/api/v1/zones/{zone}/release")
 
     def series(
         self,

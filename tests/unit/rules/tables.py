@@ -178,6 +178,7 @@ FEEDING_CASES = {
     "acting": Case({"busy": True}, ("meal-due", "busy"), 0.0),
     "an unknown act": Case({"unsettled": True}, ("meal-due", "unsettled"), 0.0),
     "paused": Case({"held": Reason.PAUSED}, ("meal-due", "paused"), 0.0),
+    "jammed before": Case({"held": Reason.DISPROVED}, ("meal-due", "disproved"), 0.0),
     "before the allowed hours": Case({"allowed": False}, ("outside-hours", "meal-due"), 0.0),
     "paused between meals": Case({"held": Reason.PAUSED, "due": False}, ("no-meal-due",), 0.0),
     "levels crossed": Case({"oxygen_stop": 5.5}, ("invalid-parameter",), 0.0),

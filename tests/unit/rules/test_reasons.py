@@ -48,6 +48,7 @@ KEPT = {
     33: "rain-delay",
     34: "skipped-once",
     35: "outside-dates",
+    44: "disproved",
     46: "rain-expected",
     47: "rain-fallen",
     41: "month-spent",
