@@ -80,6 +80,7 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "create_schedule": Permission.SCHEDULE,
         "change_schedule": Permission.SCHEDULE,
         "delete_schedule": Permission.SCHEDULE,
+        "preview_schedule": Permission.SCHEDULE,
         "list_acts": Permission.SEE,
         "show_act": Permission.SEE,
         "request_act": Permission.ACTUATE,

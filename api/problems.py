@@ -167,6 +167,8 @@ async def _control_error(request: Request, exc: Exception) -> Response:
         return problem_response(409, str(exc))
     if isinstance(exc, control_errors.Invalid):
         return problem_response(422, f"{exc.field}: {exc.detail}", fields=((exc.field, exc.detail), *exc.more))
+    if isinstance(exc, control_errors.PreviewTooLong):
+        return _unavailable(request, exc, str(exc))
     if isinstance(exc, control_errors.SignOnUnavailable):
         return _unavailable(request, exc, "The single sign-on cannot answer now; try again shortly, or use a password.")
     if isinstance(exc, control_errors.NotWritten):

@@ -6,7 +6,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from threading import BoundedSemaphore, Semaphore
+from typing import Annotated, Final, Protocol
 
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
@@ -41,6 +42,8 @@ __all__ = [
     "Services",
     "kind_of",
 ]
+
+PREVIEWS_AT_ONCE: Final = 2  # each takes a processor for a second or more
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,10 @@ class Services:
         How people sign in, and how often each may ask.
     sign_on : SingleSignOn or None
         The city's single sign-on, where it has one.
+    monotonic : callable
+        A time that only goes forward, for what may take so long and no longer. [s]
+    previews : Semaphore
+        Held by each preview that is being made.
     """
 
     database: Database
@@ -165,6 +172,8 @@ class Services:
     sessions: SessionConfig = field(default_factory=SessionConfig)
     rates: RateLimits = field(default_factory=lambda: RateLimits(time.monotonic))
     sign_on: SingleSignOn | None = None
+    monotonic: Callable[[], float] = time.monotonic
+    previews: Semaphore = field(default_factory=lambda: BoundedSemaphore(PREVIEWS_AT_ONCE))
 
 
 def kind_of(services: Services, name: str) -> Kind:

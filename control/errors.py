@@ -13,6 +13,7 @@ ControlError
 ├── DatabaseUnavailable      retry
 │   └── NotWritten
 ├── SignOnUnavailable        retry
+├── PreviewTooLong           fix the input, or retry
 ├── DatabaseMismatch         fix the deployment
 └── DatabaseInUse            fix the deployment
 """
@@ -33,6 +34,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "NotWritten",
+    "PreviewTooLong",
     "SignOnUnavailable",
     "Stale",
     "TooManyTries",
@@ -154,6 +156,10 @@ class NotWritten(DatabaseUnavailable):
 
 class SignOnUnavailable(ControlError):
     """The single sign-on did not answer, or not as it should; try again, or look at the settings oidc.…"""
+
+
+class PreviewTooLong(ControlError):
+    """This preview takes too long; ask for fewer days, or again when less is going on."""
 
 
 class DatabaseMismatch(ControlError):

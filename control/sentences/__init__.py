@@ -8,6 +8,7 @@
     proofs.py        whether an act had its effect
     alarms.py        what is or was wrong
     conflicts.py     what conflicts in a schedule that is to be saved
+    previews.py      what a preview takes for granted
 
 Invariant: every reason of the rules, every state of an act and every code of an alarm has its words in both languages.
 """

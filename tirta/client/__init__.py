@@ -10,6 +10,7 @@ from tirta.client.people import Entry, Grant, Invitation, NewToken, Person, Sess
 from tirta.client.places import Agency, Budget, City, Holiday, Holidays, Point, Site
 from tirta.client.reports import DayReport, DayRow, DayTotals
 from tirta.client.schedules import (
+    Assumption,
     Daily,
     Days,
     Definition,
@@ -19,6 +20,10 @@ from tirta.client.schedules import (
     Irrigation,
     Meal,
     Odd,
+    Preview,
+    PreviewAct,
+    PreviewChange,
+    PreviewDay,
     RainSkip,
     Recurrence,
     Schedule,
@@ -37,6 +42,7 @@ __all__ = [
     "Agency",
     "Alarm",
     "Amounts",
+    "Assumption",
     "Budget",
     "Catalogue",
     "City",
@@ -78,6 +84,10 @@ __all__ = [
     "Part",
     "Person",
     "Point",
+    "Preview",
+    "PreviewAct",
+    "PreviewChange",
+    "PreviewDay",
     "ProofVerdict",
     "Quantity",
     "Quarantined",

@@ -14,6 +14,7 @@ from tirta.client.acts import Sentence
 from tirta.client.calls import Calls, given
 
 __all__ = [
+    "Assumption",
     "Conflict",
     "Daily",
     "Days",
@@ -24,6 +25,10 @@ __all__ = [
     "Irrigation",
     "Meal",
     "Odd",
+    "Preview",
+    "PreviewAct",
+    "PreviewChange",
+    "PreviewDay",
     "RainSkip",
     "Recurrence",
     "Schedule",
@@ -186,6 +191,64 @@ class ScheduleDetail(Schedule, frozen=True):
     warnings: list[Conflict]
 
 
+class PreviewAct(msgspec.Struct, frozen=True):
+    """An act as it is foreseen; where it does not run, `reasons` say why. [s], [L], [g]"""
+
+    id: str | None
+    zone: str
+    planned: datetime
+    runs: bool
+    start: datetime | None
+    end: datetime | None
+    seconds: float | None
+    litres: float | None
+    grams: float | None
+    reasons: list[str]
+    sentence: Sentence
+
+
+class PreviewChange(msgspec.Struct, frozen=True):
+    """An act that differs from what is in force now."""
+
+    kind: Literal["added", "removed", "moved", "amount"]
+    before: PreviewAct | None
+    after: PreviewAct | None
+
+
+class PreviewDay(msgspec.Struct, frozen=True):
+    """What the zone gets on a day of its site. [L], [g]"""
+
+    day: date
+    litres_before: float
+    litres: float
+    grams_before: float
+    grams: float
+
+
+class Assumption(msgspec.Struct, frozen=True):
+    """What is taken for granted."""
+
+    code: str
+    sentence: Sentence
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What a schedule will do in [start, end), where what is assumed comes true."""
+
+    zone: str
+    schedule: str | None
+    version: int | None
+    in_force: bool
+    start: datetime
+    end: datetime
+    assumed: Literal["forecast", "persistence"]
+    assumptions: list[Assumption]
+    conflicts: list[Conflict]
+    acts: list[PreviewAct]
+    changes: list[PreviewChange]
+    by_day: list[PreviewDay]
+
+
 class Schedules:
     """`client.schedules`."""
 
@@ -215,3 +278,15 @@ class Schedules:
     def delete(self, schedule: str, *, version: int | None = None) -> None:
         """Delete a schedule; its acts and decisions stay."""
         self._calls.send("DELETE", f"/api/v1/schedules/{schedule}", version=version)
+
+    def preview(
+        self,
+        *,
+        schedule: str | UnsetType = UNSET,
+        zone: str | UnsetType = UNSET,
+        definition: Definition | UnsetType = UNSET,
+        days: int | UnsetType = UNSET,
+    ) -> Preview:
+        """Foresee a saved schedule, as it is or with another definition, or one that is not saved, of a zone."""
+        body = given(schedule=schedule, zone=zone, definition=definition, days=days)
+        return self._calls.one(Preview, "POST", "/api/v1/schedules/preview", body=body)

@@ -115,6 +115,7 @@ def body_for(route: str, ids: dict[str, str], role: str) -> Any:
         "POST /api/v1/devices/{device}/certificate": {"request": "a signing request"},
         "PATCH /api/v1/zones/{zone}": {"title": "Bedeng"},
         "POST /api/v1/schedules": {"zone": ids["zone"], "definition": IRRIGATION, "enabled": False},
+        "POST /api/v1/schedules/preview": {"zone": ids["zone"], "definition": IRRIGATION, "days": 1},
         "PUT /api/v1/schedules/{record}": {"definition": IRRIGATION},
         "POST /api/v1/forecasts": {
             "site": ids["site"],
