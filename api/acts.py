@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.access import Caller, CallersTrail
 from api.bodies import Body, IdempotencyKey
+from api.grounds import GroundAnswer, ground_answer
 from api.instants import When, format_instant, optional_instant
 from api.names import DeviceId, RecordId, ZoneId, ZoneText, zone_in_body
 from api.pages import Listing, Page, Sort
@@ -30,8 +31,9 @@ from control.requests import LONGEST_WHY, SHORTEST_WHY
 from control.sentences import proof_sentences, sentences
 from control.settling import Settlement
 from control.states import STATES
+from control.why import ActWhy, why_act
 
-__all__ = ["router"]
+__all__ = ["ActDetail", "act_detail", "router"]
 
 router = APIRouter(tags=["acts"])
 
@@ -157,9 +159,13 @@ class Step(BaseModel):
 
 
 class ActDetail(ActAnswer):
-    """The same with every step it took."""
+    """The same with every step it took, and why."""
 
     transitions: list[Step] = Field(description="Its steps, in order.")
+    why: Sentence = Field(description="What, where, when, how it stands and why, in one sentence.")
+    ground: GroundAnswer | None = Field(
+        description="What its rule decided, and on what; null for what people asked for, and where it is not kept any more."
+    )
 
 
 class ActFilter(Page):
@@ -238,11 +244,10 @@ async def request_act(
 
 @router.get("/acts/{record}", responses=refusals(404))
 def show_act(record: RecordId, services: Needs, caller: Caller) -> ActDetail:
-    """Show one act with every step it took."""
-    act = _allowed(record, services, caller, Permission.SEE)
+    """Show one act with every step it took, and why."""
+    _allowed(record, services, caller, Permission.SEE)
     with services.database.reader() as session:
-        steps = ledger.list_transitions(session, record)
-    return ActDetail(**_plain(act), transitions=[_step(step) for step in steps])
+        return act_detail(why_act(session, record, services.clock.now_ms()))
 
 
 @router.post("/acts/{record}/stop", responses=refusals(404, 409))
@@ -298,6 +303,16 @@ def _allowed(record: str, services: Services, caller: Principal, permission: Per
 def _located(act: Act, response: Response) -> ActAnswer:
     response.headers["location"] = f"/api/v1/acts/{act.id}"
     return ActAnswer(**_plain(act))
+
+
+def act_detail(why: ActWhy) -> ActDetail:
+    """Write an act with its steps and why."""
+    return ActDetail(
+        **_plain(why.act),
+        transitions=[_step(step) for step in why.steps],
+        why=Sentence(**why.sentence),
+        ground=ground_answer(why.ground),
+    )
 
 
 def _step(step: Transition) -> Step:

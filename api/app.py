@@ -34,6 +34,7 @@ from api import (
     sites,
     stops,
     tokens,
+    why,
     zones,
 )
 from api.access import Gate
@@ -65,6 +66,7 @@ _NOUNS: Final = (
     certificates,
     gaps,
     zones,
+    why,
     series,
     previews,
     schedules,

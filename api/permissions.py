@@ -71,6 +71,7 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "revoke_device": Permission.EQUIP,
         "list_zones": Permission.SEE,
         "show_zone": Permission.SEE,
+        "explain_zone": Permission.SEE,
         "change_zone": Permission.TUNE,
         "release_zone": Permission.ACTUATE,
         "read_series": Permission.SEE,

@@ -13,9 +13,20 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-__all__ = ["day_start", "in_hours", "in_windows", "instant", "local_date", "minutes_of", "offset_min", "open_spans"]
+__all__ = [
+    "clock_minutes",
+    "day_start",
+    "in_hours",
+    "in_windows",
+    "instant",
+    "local_date",
+    "minutes_of",
+    "offset_min",
+    "open_spans",
+]
 
 MINUTES_A_DAY: Final = 1440
+MINUTE_MS: Final = 60_000
 
 
 def in_hours(hours: Iterable[Sequence[str]], zone: ZoneInfo, now_ms: int) -> bool:
@@ -89,6 +100,12 @@ def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         elif start < end:
             found.append((start, end))
     return found
+
+
+def clock_minutes(zone: ZoneInfo, after_ms: int, upto_ms: int) -> frozenset[str]:
+    """Return the minutes, as HH:MM, that the clock of a zone has shown the beginning of in (after, upto]; of the last day."""
+    first_ms = max(after_ms // MINUTE_MS + 1, upto_ms // MINUTE_MS + 1 - MINUTES_A_DAY) * MINUTE_MS
+    return frozenset(f"{_local(zone, at_ms):%H:%M}" for at_ms in range(first_ms, upto_ms + 1, MINUTE_MS))
 
 
 def local_date(zone: ZoneInfo, now_ms: int) -> date:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from control.agenda import Due, grace_s
-from control.calendars import in_hours, local_date
+from control.calendars import clock_minutes, in_hours, local_date
 from control.commands import whole_seconds
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.holds import Holds
@@ -60,12 +60,25 @@ class Outcome:
     withheld: bool
     due: Due | None
     inputs: Callable[[], dict[str, Seen]]
+    opened: bool = False  # a window of its hours has begun since the tick before
 
 
 def water(
-    plots: Sequence[Plot], loads: Mapping[str, Load], holds: Holds, latest: LatestValues, now_ms: int, stale_s: float
+    plots: Sequence[Plot],
+    loads: Mapping[str, Load],
+    holds: Holds,
+    latest: LatestValues,
+    now_ms: int,
+    stale_s: float,
+    last_ms: int | None = None,
 ) -> list[Outcome]:
-    """Ask the rule of irrigation about plots whose definition is one of irrigation; return what is news."""
+    """Ask the rule of irrigation about plots whose definition is one of irrigation; return what is news.
+
+    Parameters
+    ----------
+    last_ms : int or None
+        When they were last asked: that a window has begun since is news, for it is a planned moment.
+    """
     if not plots:
         return []
     moisture, age_s = _newest(plots, latest, "soil_moisture", now_ms)
@@ -85,10 +98,10 @@ def water(
         held=_held(plots, holds) | _out_of_force(plots, definitions, now_ms),
     )
     params = _irrigation_params(plots, definitions, given, stale_s, now_ms)
-    allowed = _allowed(plots, definitions, now_ms)
-    calendar = irrigation.IrrigationCalendar(allowed=allowed)
+    calendar = irrigation.IrrigationCalendar(allowed=_allowed(plots, definitions, now_ms))
     plan = irrigation.evaluate(state, params, calendar, now_ms / 1000)
-    return _outcomes(plots, plan, (state, params, calendar), [None] * len(plots), holds)
+    opened = _opened(plots, definitions, now_ms if last_ms is None else last_ms, now_ms)
+    return _outcomes(plots, plan, (state, params, calendar), [None] * len(plots), holds, opened)
 
 
 def feed(
@@ -297,8 +310,23 @@ def _allowed(
     )
 
 
+def _opened(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], last_ms: int, now_ms: int) -> Sequence[bool]:
+    """Tell of each plot whether one of its windows has begun in (last, now]."""
+    if last_ms >= now_ms:
+        return [False] * len(plots)
+    begun: dict[ZoneInfo, frozenset[str]] = {}  # by time zone, the minutes of the clock that have come since
+    for zone in {plot.timezone for plot in plots}:
+        begun[zone] = clock_minutes(zone, last_ms, now_ms)
+    return [any(start in begun[plot.timezone] for start, _ in one.hours) for plot, one in zip(plots, definitions, strict=True)]
+
+
 def _outcomes(
-    plots: Sequence[Plot], plan: Plan, tables: Sequence[DataclassInstance], dues: Sequence[Due | None], holds: Holds
+    plots: Sequence[Plot],
+    plan: Plan,
+    tables: Sequence[DataclassInstance],
+    dues: Sequence[Due | None],
+    holds: Holds,
+    opened: Sequence[bool] | None = None,
 ) -> list[Outcome]:
     """Return what is news: an act, a meal that is due, or another word than the last; the rest stays as it is kept."""
 
@@ -318,16 +346,17 @@ def _outcomes(
             withheld=bool(plan.withheld[row]),
             due=dues[row],
             inputs=reader(row),
+            opened=opened is not None and opened[row],
         )
-        for row, plot in _news(plots, plan, dues)
+        for row, plot in _news(plots, plan, dues, opened or [False] * len(plots))
     ]
 
 
-def _news(plots: Sequence[Plot], plan: Plan, dues: Sequence[Due | None]) -> Iterator[tuple[int, Plot]]:
-    said = zip(plots, plan.act.tolist(), plan.latched.tolist(), plan.reasons.tolist(), dues, strict=True)
-    for row, (plot, act, latched, reasons, due) in enumerate(said):
+def _news(plots: Sequence[Plot], plan: Plan, dues: Sequence[Due | None], opened: Sequence[bool]) -> Iterator[tuple[int, Plot]]:
+    said = zip(plots, plan.act.tolist(), plan.latched.tolist(), plan.reasons.tolist(), dues, opened, strict=True)
+    for row, (plot, act, latched, reasons, due, begins) in enumerate(said):
         before = None if plot.carried is None else plot.carried[:4]
-        if act or due is not None or before != (latched, plot.definition.type, False, reasons):
+        if act or begins or due is not None or before != (latched, plot.definition.type, False, reasons):
             yield row, plot
 
 

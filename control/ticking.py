@@ -90,7 +90,7 @@ def run_tick(
     result.water = book.standings(session, now_ms)
     rest = MonthRest(session, result.water)
     rest.hold(holds, (*beds, *timers))
-    moist = water(beds, loads, holds, latest, now_ms, stale_s)
+    moist = water(beds, loads, holds, latest, now_ms, stale_s, last_ms)
     runs = [dues.get(plot.zone.key) for plot in timers]
     extra = [carried.get(plot.zone.key, plot.carried_l) for plot in timers]
     # Both draw on one budget of the month, and what the clock planned goes first.
@@ -167,7 +167,7 @@ def _finding(
         latched=outcome.latched,
         inputs=outcome.inputs,
         act_id=act_key,
-        planned=(due is not None and due.planned_ms > last_ms) or bool(outcome.reasons & _MISSED),
+        planned=(due is not None and due.planned_ms > last_ms) or outcome.opened or bool(outcome.reasons & _MISSED),
         carried_l=_carried_on(outcome, carried.get(outcome.plot.zone.key, outcome.plot.carried_l)),
     )
 

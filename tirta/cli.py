@@ -24,6 +24,7 @@ from tirta.cli_people import app as people_app
 from tirta.cli_quarantine import app as quarantine_app
 from tirta.cli_report import app as report_app
 from tirta.cli_tokens import app as tokens_app
+from tirta.cli_why import why
 from tirta.cli_zones import release
 from tirta.options import CONFIG, DATA
 from tirta.settings import load_settings, split_host_port
@@ -53,6 +54,7 @@ app.add_typer(ca_app, name="ca")
 app.add_typer(forecast_app, name="forecast")
 app.add_typer(report_app, name="report")
 app.command()(release)
+app.command()(why)
 
 
 @app.command()

@@ -21,6 +21,7 @@ DEVICE_LIMIT: Final[Words] = (
     "; the device's own limit of the day still holds",
 )
 
+SMALL: Final = 10  # an amount below it has a decimal
 ACTIONS: Final[dict[str, Words]] = {
     "irrigate": ("Penyiraman", "Watering"),
     "feed": ("Pemberian pakan", "Feeding"),
@@ -89,8 +90,12 @@ def act_amount(act: Act, language: Language) -> str:
     litres = act.result_litres if act.result_litres is not None else act.litres
     grams = act.result_grams if act.result_grams is not None else act.grams
     if litres is not None:
-        return f" {number(litres, 0, language)} L"
-    return "" if grams is None else f" {number(grams, 0, language)} g"
+        return f" {_small(litres, language)} L"
+    return "" if grams is None else f" {_small(grams, language)} g"
+
+
+def _small(value: float, language: Language) -> str:
+    return number(value, 1 if abs(value) < SMALL else 0, language)
 
 
 def reason_words(reason: str, language: Language) -> str:

@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A typed client of the HTTP API."""
 
-from tirta.client.acts import Act, ActDetail, ActProof, ActState, Amounts, Decision, ProofVerdict, Sentence, Step
+from tirta.client.acts import (
+    Act,
+    ActDetail,
+    ActProof,
+    ActState,
+    Amounts,
+    Decision,
+    Ground,
+    ProofVerdict,
+    Seen,
+    Sentence,
+    Step,
+    Why,
+)
 from tirta.client.calls import Retry
 from tirta.client.client import Catalogue, Client, ClockReading, Health, Kind, Part, Quantity
 from tirta.client.devices import Credential, Device, Gap, Gaps, NewDevice, SessionLost
@@ -66,6 +79,7 @@ __all__ = [
     "Gap",
     "Gaps",
     "Grant",
+    "Ground",
     "Health",
     "Holiday",
     "Holidays",
@@ -99,6 +113,7 @@ __all__ = [
     "Retry",
     "Row",
     "Schedule",
+    "Seen",
     "Sentence",
     "Session",
     "SessionLost",
@@ -109,6 +124,7 @@ __all__ = [
     "Token",
     "Verdict",
     "Weekly",
+    "Why",
     "Zone",
     "ZoneEffect",
 ]  # fmt: skip

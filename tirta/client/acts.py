@@ -22,10 +22,13 @@ __all__ = [
     "Amounts",
     "Decision",
     "Decisions",
+    "Ground",
     "ProofVerdict",
+    "Seen",
     "Sentence",
     "Step",
     "StopAnswer",
+    "Why",
 ]
 
 ActState = Literal[
@@ -99,10 +102,44 @@ class Step(msgspec.Struct, frozen=True):
     actor: str
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """One thing that a rule saw; `age_s` of what is measured."""
+
+    name: str
+    value: bool | float | str | None
+    unit: str | None
+    age_s: float | None
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """What was decided by a rule, and the numbers it saw."""
+
+    at: datetime
+    rule: str
+    acted: bool
+    reasons: list[str]
+    planned: datetime | None
+    inputs: list[Seen]
+    thresholds: dict[str, bool | float | str | None]
+    calendar: dict[str, bool | float | str | None]
+
+
 class ActDetail(Act, frozen=True):
-    """An act with every step it took."""
+    """An act with every step it took, and why."""
 
     transitions: list[Step]
+    why: Sentence
+    ground: Ground | None
+
+
+class Why(msgspec.Struct, frozen=True):
+    """Why a zone was acted on at an instant, or was not."""
+
+    zone: str
+    at: datetime
+    sentence: Sentence
+    ground: Ground | None
+    act: ActDetail | None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -147,7 +184,7 @@ class Acts:
         return self._calls.every(Act, "/api/v1/acts", zone=zone, device=device, state=state, verdict=verdict, sort=sort)
 
     def get(self, act: str) -> ActDetail:
-        """Return one act with every step it took."""
+        """Return one act with every step it took, and why."""
         return self._calls.one(ActDetail, "GET", f"/api/v1/acts/{act}")
 
     def request(

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tirta.client.acts import Why
 from tirta.client.calls import Calls, given
 
 __all__ = ["Aggregate", "LatestValue", "NewZone", "Parameters", "Row", "Zone", "ZoneEffect", "ZoneType", "Zones"]
@@ -120,6 +121,11 @@ class Zones:
     def get(self, zone: str) -> Zone:
         """Return one zone with its latest values."""
         return self._calls.one(Zone, "GET", f"/api/v1/zones/{zone}")
+
+    def why(self, zone: str, *, at: datetime | None = None) -> Why:
+        """Return why a zone was acted on, or was not, now or at an instant."""
+        query: dict[str, str | float | bool | None] = {"at": None if at is None else at.isoformat()}
+        return self._calls.one(Why, "GET", f"/api/v1/zones/{zone}/why", query=query)
 
     def change(
         self,

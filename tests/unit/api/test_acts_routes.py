@@ -35,7 +35,7 @@ async def test_request_act_is_in_the_ledger_with_its_amounts(pilot: httpx2.Async
     assert (act["planned"], act["expires"]) == ("2026-11-22T05:00:00Z", "2026-11-22T05:05:00Z")
     assert act["sentence"].keys() == {"id", "en"}
     shown = (await pilot.get(answer.headers["location"])).json()
-    assert shown == {**act, "transitions": shown["transitions"]}
+    assert shown == {**act, "transitions": shown["transitions"], "why": shown["why"], "ground": None}
     assert [step["state"] for step in shown["transitions"]] == ["planned"]
 
 
@@ -189,3 +189,20 @@ async def test_settle_act_of_unknown_end_ends_it_and_is_refused_for_any_other(ho
     assert (told.json()["state"], told.json()["result"]["litres"], told.json()["reason"]) == ("done", 8.0, "seen-by-hand")
     assert [step["state"] for step in shown["transitions"]] == ["planned", "sent", "unknown", "done"]
     assert (shown["transitions"][-1]["cause"], shown["transitions"][-1]["actor"]) == ("seen: tanah basah", "a-operator")
+
+
+async def test_show_act_and_why_of_its_zone_tell_the_same_with_what_the_rule_saw(
+    house: House, pilot: httpx2.AsyncClient
+) -> None:
+    act = (await pilot.post(ACTS, json=WATER)).json()
+    shown = (await pilot.get(f"{ACTS}/{act['id']}")).json()
+    now = (await pilot.get(f"/api/v1/zones/{BED}/why")).json()
+    then = (await pilot.get(f"/api/v1/zones/{BED}/why", params={"at": "2026-11-22T04:00:00Z"})).json()
+    ahead = await pilot.get(f"/api/v1/zones/{BED}/why", params={"at": "2027-11-22T04:00:00Z"})
+    nowhere = await pilot.get("/api/v1/zones/taman-kota:bedeng-9:1/why")
+
+    assert shown["why"]["en"].endswith("at 13:00: planned; asked for by a-operator.")
+    assert (now["sentence"], now["act"], now["at"]) == (shown["why"], shown, "2026-11-22T05:00:00Z")
+    assert (then["act"], then["ground"]) == (None, None)
+    assert "belum ada catatan pukul 12:00" in then["sentence"]["id"]
+    assert (ahead.status_code, ahead.json()["errors"][0]["field"], nowhere.status_code) == (422, "at", 404)

@@ -19,6 +19,7 @@ from control.models import ActRow
 from control.records import ZoneParameters, ZoneSpec
 from tests.servers.sqlite import fresh_sqlite
 from tirta.cli import app
+from tirta.errors import NotPossible
 
 Run = Callable[..., Result]
 START_MS = 1_795_323_600_000  # 2026-11-22T05:00:00Z
@@ -64,6 +65,20 @@ def test_act_show_tells_every_step_with_its_cause_and_actor(run: Run) -> None:
     assert lines[1] == "  2026-11-22 05:00:00Z  planned        asked for by hand (ani)"
     assert lines[3] == "  2026-11-22 05:00:01Z  unknown        a test (controller)"
     assert isinstance(run("show", "nonsense").exception, NotFound)
+
+
+def test_why_tells_of_a_zone_now_or_at_a_local_time_in_either_language(run: Run, tmp_path: Path) -> None:
+    def why(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["why", "taman:bedeng:1", *arguments, "--data", str(tmp_path / "data")])
+
+    lines = why("--at", "2026-11-22T13:00").stdout.splitlines()
+    assert lines[0].startswith("Watering 12 L of Bedeng 1 at 13:00")
+    assert "unknown        a test (controller)" in lines[-1]
+    assert "Penyiraman 12 L di Bedeng 1" in why("--at", "2026-11-22T05:00:00Z", "--language", "id").stdout
+    assert "nothing is on record" in why("--at", "2026-11-22 12:59").stdout
+    assert json.loads(why("--at", "2026-11-22T13:00", "--json").stdout)["act"]["act"]["id"] == ACT
+    for wrong in (("--at", "25:00"), ("--at", "2026-13-01T05:00"), ("--language", "jv")):
+        assert isinstance(why(*wrong).exception, NotPossible)
 
 
 def test_act_settle_ends_it_as_it_was_seen_and_enters_it_in_the_trail(run: Run, tmp_path: Path) -> None:
