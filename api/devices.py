@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.access import Caller, CallersTrail
 from api.bodies import Body, IfMatch, Name, Tags, Title, tagged
+from api.configs import ConfigAnswer, config_answer
 from api.errors import InvalidField, Unavailable
 from api.instants import When, format_instant, optional_instant
 from api.names import DeviceId
@@ -116,6 +117,12 @@ class DeviceAnswer(BaseModel):
     created: When = Field(description="When it was created.", examples=["2026-11-22T05:00:00Z"])
 
 
+class DeviceDetail(DeviceAnswer):
+    """The same with its configuration."""
+
+    config: ConfigAnswer = Field(description="Its configuration, as wanted and as in force.")
+
+
 class Credential(BaseModel):
     """What the device signs in with at the broker; the password is shown here and never again."""
 
@@ -183,10 +190,12 @@ async def create_device(
 
 
 @router.get("/{device}", responses=refusals(404))
-def show_device(device: DeviceId, services: Needs, response: Response) -> DeviceAnswer:
-    """Show one device; `ETag` is its version."""
+def show_device(device: DeviceId, services: Needs, response: Response) -> DeviceDetail:
+    """Show one device with its configuration; `ETag` is its version."""
     with services.database.reader() as session:
-        return _tagged(registry.get_device(session, device.key), response)
+        found, config = registry.get_device(session, device.key), services.controller.device_config(session, device.key)
+    tagged(found.version, response)
+    return DeviceDetail(**_plain(found), config=config_answer(config))
 
 
 @router.patch("/{device}", responses=refusals(404, 412))

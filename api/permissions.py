@@ -66,6 +66,7 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "show_device": Permission.SEE,
         "create_device": Permission.EQUIP,
         "change_device": Permission.EQUIP,
+        "change_config": Permission.TUNE,
         "rotate_credential": Permission.EQUIP,
         "certify_device": Permission.EQUIP,
         "revoke_device": Permission.EQUIP,

@@ -229,6 +229,16 @@ _ALL: Final = (
         ),
     ),
     AlarmCode(
+        "config-refused",
+        "warning",
+        0.0,
+        0.0,
+        (
+            "{title}: perangkat menolak bagian dari konfigurasinya: {keys}.",
+            "{title}: the device refuses a part of its configuration: {keys}.",
+        ),
+    ),
+    AlarmCode(
         "water-budget",
         "warning",
         0.0,

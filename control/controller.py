@@ -297,6 +297,10 @@ class Controller:
         """Return how an agency stands with its water this month."""
         return self._book.standings(session, self._clock.now_ms(), [agency], keep=False)[agency]
 
+    def device_config(self, session: Session, key: str) -> configs.DeviceConfig:
+        """Return a device's configuration as it is wanted, beside what the device says is in force."""
+        return configs.device_config(session, key, self._clock.now_ms(), self._config.telemetry_s)
+
     async def ping(self, key: str) -> None:
         """Ask a device, "{site}:{device}", for its status, which comes as a message."""
         device = await asyncio.to_thread(self._read_device, key)

@@ -31,6 +31,7 @@ from tirta.alarms_sources import (
     acts_source,
     budget_source,
     clock_source,
+    config_source,
     database_source,
     disk_source,
     growth_source,
@@ -122,6 +123,7 @@ def part_sources(
         clock_source(clock),
         acts_source(database, clock),
         database_source(database, lambda: controller.trouble),
+        config_source(database),
         budget_source(lambda: controller.water),
         zones_source(database),
     )

@@ -19,6 +19,7 @@ from api.services import HealthCheck
 from control.alarms import Cause
 from control.alarms_acts import unknown_acts
 from control.budgets import WARNED, Standing
+from control.configs import refused_configs
 from control.database import Database
 from control.errors import DatabaseUnavailable
 from control.proofs import ZONE_CODES, zone_causes
@@ -37,6 +38,7 @@ __all__ = [
     "acts_source",
     "budget_source",
     "clock_source",
+    "config_source",
     "database_source",
     "disk_source",
     "growth_source",
@@ -235,6 +237,11 @@ def database_source(database: Database, trouble: Callable[[], str | None]) -> So
         return [Cause("database-down", DATABASE, details={"said": said})] if said else []
 
     return Source(frozenset({"database-down"}), look)
+
+
+def config_source(database: Database) -> Source:
+    """Look which devices refuse something of their configuration."""
+    return Source(frozenset({"config-refused"}), lambda: refused_configs(database))
 
 
 def acts_source(database: Database, clock: Clock) -> Source:

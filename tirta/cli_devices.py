@@ -22,7 +22,7 @@ from control.records import ZoneSpec, ZoneType
 from gateway import Address, Kind, load_catalogue
 from gateway.credentials import hash_password, new_credential
 from tirta.cli_tokens import control_database
-from tirta.client import Client, NewZone
+from tirta.client import Client, NewConfig, NewZone
 from tirta.errors import NotPossible, NotThere
 from tirta.folder import DataFolder
 from tirta.local import local_trail, local_why
@@ -133,6 +133,33 @@ def list_devices(data: DATA = None, config: CONFIG = None) -> None:
         for device in every(lambda after: registry.list_devices(session, limit=1000, after=after)):
             state = "online" if device.online else "offline"
             print(f"{device.key:<32} {device.kind:<24} {device.zones:>2} zones  {state}")
+
+
+@app.command()
+def config(
+    device: DEVICE,
+    telemetry_s: Annotated[
+        int | None, typer.Option(min=0, max=86400, help="Have it measure so often, in seconds; 0 is as often as all.")
+    ] = None,
+    why: WHY = "",
+    data: DATA = None,
+    config: CONFIG = None,
+) -> None:
+    """Show a device's configuration, as wanted and as the device says is in force; or change how often it measures."""
+    address = _address(device)
+    client = _running(config, data, why)
+    if client is None:
+        raise NotPossible("Tirta does not run, and nothing can be told or asked; start it: tirta up")
+    with client:
+        found = client.devices.get(address.key)
+        shown = found.config
+        if telemetry_s is not None:
+            wanted = NewConfig(telemetry_s or None, shown.set.calibration, shown.set.fallback)
+            shown = client.devices.configure(address.key, wanted, version=found.version)
+    print(f"version {shown.version}, the device has {shown.reported_version}: {shown.state}")
+    for one in shown.settings:
+        told = "" if one.state == "in-force" else f"  {one.state}: the device has {one.reported}"
+        print(f"{one.key:<24} {one.desired}{told}{'' if one.reason is None else f' ({one.reason})'}")
 
 
 @app.command()

@@ -17,7 +17,21 @@ from tirta.client.acts import (
 )
 from tirta.client.calls import Retry
 from tirta.client.client import Catalogue, Client, ClockReading, Health, Kind, Part, Quantity
-from tirta.client.devices import Credential, Device, Gap, Gaps, NewDevice, SessionLost
+from tirta.client.devices import (
+    Calibration,
+    Config,
+    Credential,
+    Device,
+    DeviceDetail,
+    Fallback,
+    FallbackRun,
+    Gap,
+    Gaps,
+    NewConfig,
+    NewDevice,
+    SessionLost,
+    Setting,
+)
 from tirta.client.forecasts import Forecast, ForecastDetail, ForecastEntry, NewForecastEntry
 from tirta.client.people import Entry, Grant, Invitation, NewToken, Person, Session, Token, Verdict
 from tirta.client.places import Agency, Budget, City, Holiday, Holidays, Point, Site
@@ -57,10 +71,12 @@ __all__ = [
     "Amounts",
     "Assumption",
     "Budget",
+    "Calibration",
     "Catalogue",
     "City",
     "Client",
     "ClockReading",
+    "Config",
     "Credential",
     "Daily",
     "DayReport",
@@ -70,8 +86,11 @@ __all__ = [
     "Decision",
     "Definition",
     "Device",
+    "DeviceDetail",
     "Entry",
     "Even",
+    "Fallback",
+    "FallbackRun",
     "Feeding",
     "Forecast",
     "ForecastDetail",
@@ -89,6 +108,7 @@ __all__ = [
     "Kind",
     "LatestValue",
     "Meal",
+    "NewConfig",
     "NewDevice",
     "NewForecastEntry",
     "NewToken",
@@ -117,6 +137,7 @@ __all__ = [
     "Sentence",
     "Session",
     "SessionLost",
+    "Setting",
     "Site",
     "Step",
     "TimedRun",

@@ -13,7 +13,24 @@ from msgspec import UNSET, UnsetType
 from tirta.client.calls import Calls, given
 from tirta.client.zones import NewZone
 
-__all__ = ["Certificate", "Credential", "Device", "Devices", "Gap", "Gaps", "NewDevice", "Revoked", "SessionLost"]
+__all__ = [
+    "Calibration",
+    "Certificate",
+    "Config",
+    "Credential",
+    "Device",
+    "DeviceDetail",
+    "Devices",
+    "Fallback",
+    "FallbackRun",
+    "Gap",
+    "Gaps",
+    "NewConfig",
+    "NewDevice",
+    "Revoked",
+    "SessionLost",
+    "Setting",
+]
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -36,6 +53,62 @@ class Device(msgspec.Struct, frozen=True):
     tags: list[str]
     version: int
     created: datetime
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """How a quantity is corrected: what is sent is gain x measured + offset."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+
+
+class FallbackRun(msgspec.Struct, frozen=True):
+    """A run of a fallback program: number of the bed, local time HH:MM, and how long. [s]"""
+
+    zone: int
+    time: str
+    seconds: int
+
+
+class Fallback(msgspec.Struct, frozen=True):
+    """What a device waters every day once the platform has been silent for so long. [h]"""
+
+    after_h: int
+    runs: list[FallbackRun]
+
+
+class NewConfig(msgspec.Struct, frozen=True):
+    """What people set of a device's configuration; without `telemetry_s` it measures as often as all. [s]"""
+
+    telemetry_s: int | None = None
+    calibration: dict[str, Calibration] = {}
+    fallback: Fallback | None = None
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One key of a configuration: what the device is told, and what it says is in force."""
+
+    key: str
+    desired: object
+    reported: object
+    state: Literal["in-force", "waiting", "refused", "different"]
+    reason: str | None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """A device's configuration; its `state` is the worst of its settings."""
+
+    version: int
+    reported_version: int | None
+    state: Literal["in-force", "waiting", "refused", "different"]
+    set: NewConfig
+    settings: list[Setting]
+
+
+class DeviceDetail(Device, frozen=True):
+    """A field device with its configuration."""
+
+    config: Config
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -116,9 +189,14 @@ class Devices:
         """Yield devices that were not revoked."""
         return self._calls.every(Device, "/api/v1/devices", site=site, kind=kind, tag=tag, online=online, sort=sort)
 
-    def get(self, device: str) -> Device:
-        """Return one device."""
-        return self._calls.one(Device, "GET", f"/api/v1/devices/{device}")
+    def get(self, device: str) -> DeviceDetail:
+        """Return one device with its configuration."""
+        return self._calls.one(DeviceDetail, "GET", f"/api/v1/devices/{device}")
+
+    def configure(self, device: str, config: NewConfig, *, version: int | None = None) -> Config:
+        """Replace what people set of a device's configuration; `version` is the device's."""
+        body = msgspec.to_builtins(config)
+        return self._calls.one(Config, "PUT", f"/api/v1/devices/{device}/config", body=body, version=version)
 
     def create(
         self,

@@ -112,6 +112,7 @@ def body_for(route: str, ids: dict[str, str], role: str) -> Any:
         "PATCH /api/v1/sites/{site}": {"title": "Taman"},
         "POST /api/v1/devices": {**BED, "site": ids["site"], "device": "new"},
         "PATCH /api/v1/devices/{device}": {"title": "Bedeng"},
+        "PUT /api/v1/devices/{device}/config": {"telemetry_s": 300},
         "POST /api/v1/devices/{device}/certificate": {"request": "a signing request"},
         "PATCH /api/v1/zones/{zone}": {"title": "Bedeng"},
         "POST /api/v1/schedules": {"zone": ids["zone"], "definition": IRRIGATION, "enabled": False},

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.orm import Session
 
-from control import audit, ledger, registry, requests, schedules
+from control import audit, budgets, ledger, registry, requests, schedules
 from control.audit import Trail
 from control.database import Database
 from control.errors import Conflict, InvalidRequest, Stale
+from control.records import ZoneParameters, ZoneSpec
+from tests.unit.control.stage import prepare
 
 NOW = 1_795_305_600_000
 BED, POND = "pilot:garden:1", "pilot:pond:1"
@@ -67,6 +70,50 @@ def test_request_act_with_one_key_at_once_is_one_act(pilot: Database, ask: Ask) 
     assert len(told) == MANY
     assert sum(new for _, new in told) == 1
     assert len({act.id for act, _ in told}) == 1
+
+
+def test_request_act_in_two_zones_at_once_shares_one_budget_of_the_month(pilot: Database, ask: Ask) -> None:
+    bed = ZoneParameters(area_m2=4.0, root_depth_m=0.3, flow_l_min=12.0, max_seconds=900, litres_day=400.0)
+    beds = [ZoneSpec(number, "Bed", "bed", bed) for number in range(1, MANY + 1)]
+    with pilot.session() as session:
+        registry.create_device(session, "pilot", "yard", "irrigation-controller", "Yard", beds, "$7$", now_ms=NOW)
+        budgets.set_budget(session, "city:agency", [25.0] * 12, trail=TRAIL)
+    answers = ask(
+        lambda session, number: requests.request_act(
+            session, f"pilot:yard:{number + 1}", "irrigate", litres=10, actor="ani", now_ms=NOW
+        )
+    )
+
+    assert sum(isinstance(answer, tuple) for answer in answers) == 2
+    assert sum(isinstance(answer, Conflict) for answer in answers) == MANY - 2
+    with pilot.reader() as session:
+        assert sum(act.litres or 0.0 for act in ledger.list_acts(session)[0]) == 20.0
+
+
+async def test_request_act_while_a_tick_plans_never_exceeds_the_month(pilot: Database, url: str) -> None:
+    with pilot.session() as session:
+        budgets.set_budget(session, "city:agency", [130.0] * 12, trail=TRAIL)
+    stage = prepare(pilot, "05:00", (BED, {**WATER, "litres_day": 400.0}))
+    await stage.online("garden")
+    with pilot.session() as session:
+        bed = ZoneParameters(area_m2=4.0, root_depth_m=0.3, flow_l_min=12.0, max_seconds=900, litres_day=400.0)
+        registry.create_device(
+            session, "pilot", "yard", "irrigation-controller", "Yard", [ZoneSpec(1, "B", "bed", bed)], "$7$", now_ms=0
+        )
+    other = Database(url, wait_s=60)
+    now_ms = stage.clock.now_ms()
+
+    def by_hand() -> object:
+        try:
+            with other.session() as session:
+                return requests.request_act(session, "pilot:yard:1", "irrigate", litres=100, actor="ani", now_ms=now_ms)
+        except Conflict as exc:
+            return exc
+
+    await asyncio.gather(stage.minute(), asyncio.to_thread(by_hand))
+    other.close()
+    # Whoever came first, together they are within the month.
+    assert 100.0 <= sum(act.litres or 0.0 for act in stage.acts()) <= 130.0 + 1e-6
 
 
 def test_change_schedule_from_one_version_at_once_is_one_change(pilot: Database, ask: Ask) -> None:
