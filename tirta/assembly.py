@@ -18,6 +18,7 @@ from api.services import HealthCheck, Services
 from control.alarms_keeper import AlarmKeeper
 from control.controller import Controller, ControllerConfig
 from control.database import Database, open_database
+from control.gauges import RainGauges, rain_kinds
 from control.proof_keeper import ProofKeeper
 from control.single_sign_on import SignOnConfig, SingleSignOn
 from gateway import Catalogue, Channel, channel_filter, load_catalogue
@@ -77,6 +78,7 @@ class House:
     control_link: Link
     controller: Controller
     proofs: ProofKeeper
+    rain: RainGauges
     announcements: Announcements
     demo: DemoDevices | None
 
@@ -192,7 +194,8 @@ async def _furnish(
     watch = _alarm_watch(ground, keeper, health, ingest, journal, quarantine, controller)
     await stack.enter_async_context(watch)
     proofs = ProofKeeper(ground.database, stores[0], ground.latest, ground.clock, ground.feed)
-    return House(services, admission, control_link, controller, proofs, ingest.announcements, demo)
+    rain = RainGauges(ground.database, stores[0], rain_kinds(ground.catalogue), ground.clock)
+    return House(services, admission, control_link, controller, proofs, rain, ingest.announcements, demo)
 
 
 def _alarm_watch(

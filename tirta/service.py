@@ -169,6 +169,7 @@ async def _serve(
         endless = [
             group.create_task(house.controller.run(), name="controller"),
             group.create_task(house.proofs.run(), name="proofs"),
+            group.create_task(house.rain.run(), name="rain"),
             group.create_task(_hear(house.control_link, house), name="control link"),
             group.create_task(announcer.follow(house.services.feed, house.services.clock), name="live"),
         ]
