@@ -71,7 +71,7 @@ class EventFilter(BaseModel):
     device: str | None = Field(
         default=None, max_length=130, description="Only of this device.", examples=["taman-kota:bedeng-1"]
     )
-    event: Literal["telemetry", "act", "proof", "decision", "device", "alarm"] | None = Field(
+    event: Literal["telemetry", "act", "proof", "decision", "device", "alarm", "suspension"] | None = Field(
         default=None, description="Only of this sort.", examples=["act"]
     )
 
@@ -118,7 +118,7 @@ async def follow_events(
     wanted: Annotated[EventFilter, Depends(_wanted)],
     subscription: Annotated[Subscription, Depends(_subscription)],
 ) -> _EventStream:
-    """Follow telemetry, acts, decisions, devices and alarms as they happen, of the sites that the caller may see.
+    """Follow telemetry, acts, decisions, devices, alarms and suspensions as they happen, of the sites that the caller may see.
 
     The event `missed` says how many events this reader was too slow for, or that were forgotten before it came back.
     The stream ends when its token or session does.

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.instants import format_instants, optional_instant
+from api.suspensions import held_by
 from control.proofs import ZoneProof
-from control.records import Zone, ZoneParameters
+from control.records import Suspension, Zone, ZoneParameters
 from gateway import Catalogue
 from ingest.latest import LatestState
 
@@ -56,11 +57,13 @@ class ShownZone(msgspec.Struct, frozen=True, gc=False):
     tags: tuple[str, ...]
     version: int
     proof: ShownProof | None
+    held_by: Sequence[Mapping[str, Any]]
     latest: dict[str, Any]
 
 
 def shown_zones(
     zones: Sequence[Zone],
+    held: Mapping[str, Sequence[Suspension]],
     latest: LatestState,
     catalogue: Catalogue,
     now_ms: int,
@@ -71,6 +74,8 @@ def shown_zones(
 
     Parameters
     ----------
+    held : mapping
+        What people put off, by zone.
     now_ms : int
         What ages are counted to. [ms since the Unix epoch]
     proofs : mapping or None
@@ -92,6 +97,7 @@ def shown_zones(
             zone.tags,
             zone.version,
             _shown_proof(standing.get(zone.key)),
+            held_by(held, zone.key),
             one,
         )
         for zone, one in zip(zones, found, strict=True)

@@ -24,10 +24,12 @@ from api.names import ZoneId
 from api.pages import Listing, Page, Sort
 from api.problems import refusals
 from api.services import Needs, Services
+from api.suspensions import HeldBy
 from control import proofs, registry
 from control.audit import Trail
 from control.proofs import ZoneProof
-from control.records import Zone, ZoneParameters
+from control.records import Suspension, Zone, ZoneParameters
+from control.suspended import suspensions_of
 from gateway import Catalogue
 from gateway.topics import NAME_PATTERN
 
@@ -117,6 +119,7 @@ class ZoneAnswer(BaseModel):
     )
     tags: list[str] = Field(description="Words to find it by.", examples=[["cabai"]])
     version: int = Field(description="Rises with each change by a person; also the `ETag`.", examples=[1])
+    held_by: list[HeldBy] = Field(description="What people put off here or above, and what is skipped next.", examples=[[]])
     latest: dict[str, LatestValue] = Field(
         description="The newest value of each quantity ever measured here.",
         examples=[{"soil_moisture": {"value": 0.31, "unit": "m3/m3", "at": "2026-11-22T05:00:00Z", "age_s": 12.0}}],
@@ -159,7 +162,8 @@ def list_zones(services: Needs, caller: Caller, request: Annotated[ZoneFilter, Q
             after=request.after,
         )
         standing = proofs.zone_proofs(session, [zone.key for zone in zones])
-    return _encoded({"items": _shown(zones, services, standing, wanted), "next": after})
+        held = suspensions_of(session, [zone.key for zone in zones], services.clock.now_ms())
+    return _encoded({"items": _shown(zones, held, services, standing, wanted), "next": after})
 
 
 @router.get("/{zone}", response_model=ZoneAnswer, responses=refusals(404))
@@ -208,7 +212,9 @@ def _change(
 
 
 def _tagged(zone: Zone, services: Services, standing: Mapping[str, ZoneProof]) -> Response:
-    answer = _encoded(_shown([zone], services, standing)[0])
+    with services.database.reader() as session:
+        held = suspensions_of(session, [zone.key], services.clock.now_ms())
+    answer = _encoded(_shown([zone], held, services, standing)[0])
     answer.headers["etag"] = f'"{zone.version}"'
     return answer
 
@@ -225,9 +231,13 @@ def _names(text: str, catalogue: Catalogue) -> list[str]:
 
 
 def _shown(
-    zones: Sequence[Zone], services: Services, standing: Mapping[str, ZoneProof], wanted: Sequence[str] | None = None
+    zones: Sequence[Zone],
+    held: Mapping[str, Sequence[Suspension]],
+    services: Services,
+    standing: Mapping[str, ZoneProof],
+    wanted: Sequence[str] | None = None,
 ) -> list[ShownZone]:
-    return shown_zones(zones, services.latest, services.catalogue, services.clock.now_ms(), wanted, standing)
+    return shown_zones(zones, held, services.latest, services.catalogue, services.clock.now_ms(), wanted, standing)
 
 
 def _encoded(answer: object) -> Response:

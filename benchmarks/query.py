@@ -45,6 +45,7 @@ from api.latest import shown_zones
 from control import registry
 from control.database import Database, open_database
 from control.records import ZoneSpec
+from control.suspended import suspensions_of
 from gateway import Address, Catalogue, load_catalogue
 from gateway.clock import SteppedClock
 from ingest.devices import DeviceTable
@@ -241,7 +242,8 @@ def _ask_latest(
         began = time.perf_counter()
         with database.reader() as session:
             found, after = registry.list_zones(session, site=None, device=None, limit=_PAGE, after=None)
-        shown = shown_zones(found, latest, catalogue, _END_MS)
+            held = suspensions_of(session, [zone.key for zone in found], _END_MS)
+        shown = shown_zones(found, held, latest, catalogue, _END_MS)
         size = len(msgspec.json.encode({"items": shown, "next": after}))
         times.append((time.perf_counter() - began) * 1000)
         if len(shown) != _PAGE or any(len(zone.latest) != len(_QUANTITIES) for zone in shown):

@@ -15,7 +15,7 @@ from control.definitions import FeedingDefinition, TimerDefinition, meal_grams
 from control.plots import Plot
 from control.starts import Almanac, Whereabouts
 
-__all__ = ["Agenda", "Due", "grace_s"]
+__all__ = ["SOON_S", "Agenda", "Due", "grace_s"]
 
 AHEAD_MS: Final = 36 * 3_600_000  # looked up at a time [ms]
 BACK_DAYS: Final = 400  # how far back the latest moment is looked for [d]
@@ -26,12 +26,17 @@ UNTIL_NEXT_S: Final = BACK_DAYS * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A planned moment that has come; what is planned for it, None where it is planned otherwise. [g], [L], [s]"""
+    """A planned moment that has come; what is planned for it, None where it is planned otherwise. [g], [L], [s]
+
+    `left_out` says why it is not to be given whatever the rule says, as "skipped-once: by NAME", and `left_out_by` who said so.
+    """
 
     planned_ms: int
     grams: float | None = None
     litres: float | None = None
     seconds: float | None = None
+    left_out: str | None = None
+    left_out_by: str = "controller"
 
 
 def grace_s(definition: TimerDefinition | FeedingDefinition) -> int:

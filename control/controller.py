@@ -26,7 +26,7 @@ from control.database import Database, write_in_thread
 from control.decisions import prune_decisions
 from control.errors import DatabaseUnavailable
 from control.evaluation import LatestValues
-from control.events import act_event, decision_event
+from control.events import act_event, decision_event, suspension_event
 from control.messages import Heard, hear
 from control.pending import Pending
 from control.plots import PlotCache
@@ -157,6 +157,8 @@ class Controller:
         self.counters.acts_planned += sum(act.state == "planned" for act in result.acts)
         for decision in result.decisions:
             self._feed.publish("decision", decision_event(decision))
+        for suspension in result.suspensions:
+            self._feed.publish("suspension", suspension_event(suspension))
         self.tell(result.acts)
         if any(act.state == "unknown" for act in result.acts):
             self._sender.ping_soon()

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from control.alarms import Alarm
 from control.models import DeviceRow
 from control.proofs import ZoneProof
-from control.records import Act, Decision
+from control.records import Act, Decision, Suspension
 from control.sentences import proof_sentences, sentences
 
-__all__ = ["act_event", "alarm_event", "decision_event", "device_event", "proof_event"]
+__all__ = ["act_event", "alarm_event", "decision_event", "device_event", "proof_event", "suspension_event"]
 
 
 def act_event(act: Act) -> dict[str, Any]:
@@ -97,4 +97,23 @@ def device_event(row: DeviceRow) -> dict[str, Any]:
         "firmware": row.firmware,
         "boot": row.boot,
         "rssi": row.rssi,
+    }
+
+
+def suspension_event(suspension: Suspension) -> dict[str, Any]:
+    """Return the event of something that a person put off, or that is over."""
+    scope, _, key = suspension.on.partition(":")
+    return {
+        "id": suspension.id,
+        "kind": suspension.kind,
+        "on": suspension.on,
+        "zone": key if scope == "zone" else None,
+        "site": suspension.site,
+        "agency": key if scope == "agency" else None,
+        "begun_ms": suspension.begun_ms,
+        "until_ms": suspension.until_ms,
+        "note": suspension.note,
+        "actor": suspension.actor,
+        "ended_ms": suspension.ended_ms,
+        "ending": suspension.ending,
     }

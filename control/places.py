@@ -20,6 +20,7 @@ from control.paging import Order, cut
 from control.people_models import GrantRow, PersonRow
 from control.records import Agency, City
 from control.sight import agencies_seen, cities_seen, place_of_agency
+from control.suspensions import forget_suspensions
 from gateway.topics import is_name
 
 __all__ = [
@@ -86,6 +87,7 @@ def delete_city(session: Session, name: str, *, version: int | None = None, trai
     if session.scalar(select(AgencyRow.key).where(AgencyRow.city == name).limit(1)) is not None:
         raise Conflict(f"city {name!r} has agencies; delete them first")
     _check_unused(session, "city", name)
+    forget_suspensions(session, "city", name)
     session.delete(row)
     record(session, trail, "city.delete", f"city:{name}", place=Place(name), before={"title": row.title})
 
@@ -154,6 +156,7 @@ def delete_agency(session: Session, key: str, *, version: int | None = None, tra
     _check_unused(session, "agency", key)
     for table in (HolidayRow, WaterBudgetRow):  # what is nobody's else goes with it
         session.execute(delete(table).where(table.agency_key == key))
+    forget_suspensions(session, "agency", key)
     session.delete(row)
     record(session, trail, "agency.delete", f"agency:{key}", place=place_of_agency(key), before={"title": row.title})
 

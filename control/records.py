@@ -25,6 +25,7 @@ __all__ = [
     "Seen",
     "SharedResource",
     "Site",
+    "Suspension",
     "Transition",
     "Zone",
     "ZoneParameters",
@@ -340,3 +341,36 @@ class Hold(NamedTuple):
     zone_key: str
     reason: int
     inputs: Mapping[str, Seen] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """Something that a person put off.
+
+    Attributes
+    ----------
+    kind : str
+        "pause", "rain-delay" or "skip".
+    on : str
+        Of what: "zone:{zone}", "site:{site}", "agency:{agency}" or "city:{city}".
+    site : str or None
+        Of a zone or site.
+    begun_ms, until_ms : int, int or None
+        From when until when; None is until somebody resumes; of a skip the planned moment that is left out.
+    note, actor : str
+        Why, and by whom.
+    ended_ms, ended_by, ending : int, str, str, or None
+        When and by whom it was ended, and how: "resumed", "over" or "replaced".
+    """
+
+    id: str
+    kind: str
+    on: str
+    site: str | None
+    begun_ms: int
+    until_ms: int | None
+    note: str
+    actor: str
+    ended_ms: int | None
+    ended_by: str | None
+    ending: str | None

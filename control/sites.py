@@ -34,6 +34,7 @@ from control.places import default_agency, get_agency
 from control.records import Site
 from control.resources_models import ResourceRow
 from control.sight import sites_seen
+from control.suspensions import forget_suspensions
 from gateway.topics import is_name
 
 __all__ = ["SiteDetails", "change_site", "create_site", "delete_site", "get_site", "list_sites", "site_place"]
@@ -185,6 +186,7 @@ def delete_site(session: Session, name: str, *, version: int | None = None, trai
         raise Conflict(f"people or tokens have their home or a role at site {name!r}; change those first")
     trail = trail or Trail("tirta", "local", row.created_ms)
     record(session, trail, "site.delete", f"site:{name}", place=site_place(row), before=_told(row))
+    forget_suspensions(session, "site", name)
     session.delete(row)
 
 

@@ -13,14 +13,14 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from control.agenda import Due, grace_s
+from control.agenda import SOON_S, Due, grace_s
 from control.budgets import Standing, WaterBook
 from control.calendars import day_start
 from control.commands import EXPIRES_MS
 from control.decisions import Finding, store_decisions
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.evaluation import LatestValues, Outcome, feed, season_factor, water, water_by_clock
-from control.holds import load_holds
+from control.holds import Holds, load_holds
 from control.ledger import Order, PlannedAct, expire, plan_acts
 from control.limits import MonthRest
 from control.loads import zone_loads
@@ -28,7 +28,8 @@ from control.models import ControllerRow
 from control.pending import Pending, act_key, makes_up_once
 from control.plots import Plot, PlotCache, load_plots
 from control.rain import RAINED, rain_holds
-from control.records import Act, Decision
+from control.records import Act, Decision, Hold, Suspension
+from control.suspended import PUT_OFF, Skips, conclude_suspensions, load_skips
 from rules.reasons import Reason, names
 
 __all__ = ["MINUTE_MS", "TickResult", "leave_out", "run_tick"]
@@ -49,6 +50,7 @@ class TickResult:
     decisions: list[Decision] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     water: dict[str, Standing] = field(default_factory=dict)  # agencies with a budget, before this tick's acts
+    suspensions: list[Suspension] = field(default_factory=list)  # that are over
 
 
 def run_tick(
@@ -80,7 +82,8 @@ def run_tick(
         holds.add(hold)
     # What was due and is not any more has its word to change; of the others the word is what it was.
     stirred = cache.stirred | pending.found
-    dues, carried = _due(session, result, pending, cache.timed, last_ms, now_ms)
+    skips = load_skips(session, now_ms)
+    dues, carried = _due(session, result, pending, cache.timed, holds, skips, last_ms, now_ms)
     stirred |= dues.keys()
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
     timers = [plot for plot in cache.timed if plot.zone.key in stirred and isinstance(plot.definition, TimerDefinition)]
@@ -99,6 +102,7 @@ def run_tick(
     _conclude(session, result, watered[len(moist) :], carried, last_ms, now_ms)
     meals = [dues.get(plot.zone.key) for plot in ponds]
     _conclude(session, result, feed(ponds, meals, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
+    result.suspensions += conclude_suspensions(session, now_ms)
     if state is None:
         session.add(ControllerRow(id=1, last_tick_ms=now_ms))
     else:
@@ -141,7 +145,7 @@ def _plan(outcome: Outcome, now_ms: int) -> PlannedAct | None:
     if outcome.act:
         planned_ms = now_ms // MINUTE_MS * MINUTE_MS if outcome.due is None else outcome.due.planned_ms
         return PlannedAct(act_key(outcome.plot, planned_ms), _order(outcome, planned_ms, now_ms))
-    if outcome.due is not None and _is_over(outcome, now_ms):
+    if outcome.due is not None and (outcome.due.left_out or _is_over(outcome, now_ms)):
         return _skipped(outcome.plot, outcome.due, now_ms)
     return None
 
@@ -158,6 +162,7 @@ def _finding(
     outcome: Outcome, act_key: str | None, new_ids: set[str], carried: Mapping[str, float], last_ms: int, now_ms: int
 ) -> Finding:
     due = outcome.due
+    came = due is not None and (due.planned_ms > last_ms or due.left_out is not None)
     return Finding(
         outcome.plot.zone.key,
         at_ms=now_ms,
@@ -167,7 +172,7 @@ def _finding(
         latched=outcome.latched,
         inputs=outcome.inputs,
         act_id=act_key,
-        planned=(due is not None and due.planned_ms > last_ms) or outcome.opened or bool(outcome.reasons & _MISSED),
+        planned=came or outcome.opened or bool(outcome.reasons & _MISSED),
         carried_l=_carried_on(outcome, carried.get(outcome.plot.zone.key, outcome.plot.carried_l)),
     )
 
@@ -179,8 +184,9 @@ def _carried_on(outcome: Outcome, carried_l: float) -> float:
         return carried_l if isinstance(definition, TimerDefinition) else 0.0
     if outcome.act:
         return max(carried_l - max(outcome.litres - _litres(outcome.plot, definition, due), 0.0), 0.0)
-    # What rain gave instead is not owed any more.
-    missed = outcome.reasons & _MISSED and definition.missed == "carry" and not outcome.plot.reasons & RAINED
+    # What rain gave instead, or a person put off, is not owed any more.
+    waived = outcome.plot.reasons & (RAINED | PUT_OFF) or due.left_out is not None
+    missed = outcome.reasons & _MISSED and definition.missed == "carry" and not waived
     return min(carried_l + _litres(outcome.plot, definition, due), definition.litres_day) if missed else carried_l
 
 
@@ -190,7 +196,14 @@ def _litres(plot: Plot, definition: TimerDefinition, due: Due) -> float:
 
 
 def _due(
-    session: Session, result: TickResult, pending: Pending, plots: Sequence[Plot], last_ms: int, now_ms: int
+    session: Session,
+    result: TickResult,
+    pending: Pending,
+    plots: Sequence[Plot],
+    holds: Holds,
+    skips: Skips,
+    last_ms: int,
+    now_ms: int,
 ) -> tuple[dict[str, Due], dict[str, float]]:
     """Return what is due in which zone, and what zones carry; of what piled up over a pause, the missed is kept as skipped."""
     chosen: dict[str, Due] = {}
@@ -200,17 +213,34 @@ def _due(
         definition = plot.definition
         assert not isinstance(definition, IrrigationDefinition)
         late_ms = grace_s(definition) * 1000
+        put_off = bool(holds.bits(plot.zone.key) & PUT_OFF)
+        come = [_left_out(plot, due, skips, put_off, now_ms) for due in come]
+        in_time = [due for due in come if due.left_out is None and now_ms - due.planned_ms <= late_ms]
         # After an outage one is given, whatever was missed.
-        in_time = [due for due in come if now_ms - due.planned_ms <= late_ms][-1 if makes_up_once(plot) else 0 :]
+        in_time = in_time[-1 if makes_up_once(plot) else 0 :]
         # Of several within their grace the oldest is next; with none, the last missed goes through the rule, for the record.
         due = chosen[plot.zone.key] = in_time[0] if in_time else come[-1]
+        if due.left_out is not None and (skip := skips.get((plot.zone.key, due.planned_ms))) is not None:
+            holds.add(Hold(plot.zone.key, Reason.SKIPPED_ONCE, {"skipped_once_by": skip.actor}))
         late = [one for one in come if one is not due and one not in in_time]
         missed += [_skipped(plot, one, now_ms) for one in late]
-        if late and isinstance(definition, TimerDefinition) and definition.missed == "carry":
-            more = sum(_litres(plot, definition, one) for one in late)
+        if late and isinstance(definition, TimerDefinition) and definition.missed == "carry" and not put_off:
+            more = sum(_litres(plot, definition, one) for one in late if one.left_out is None)
             carried[plot.zone.key] = min(plot.carried_l + more, definition.litres_day)
     result.acts += [act for act, new in plan_acts(session, missed) if new]
     return chosen, carried
+
+
+def _left_out(plot: Plot, due: Due, skips: Skips, put_off: bool, now_ms: int) -> Due:
+    """Return the moment, marked if a person had it skipped, or if it was put off for so long that it is not made up for."""
+    if (skip := skips.get((plot.zone.key, due.planned_ms))) is not None:
+        return replace(due, left_out=f"skipped-once: by {skip.actor}", left_out_by=skip.actor)
+    definition = plot.definition
+    assert not isinstance(definition, IrrigationDefinition)
+    # An outage is made up for once; what a person put off is none.
+    if put_off and makes_up_once(plot) and now_ms - due.planned_ms > max(definition.late_s, SOON_S) * 1000:
+        return replace(due, left_out="missed: paused" if plot.reasons & Reason.PAUSED else "missed: rain-delay")
+    return due
 
 
 def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
@@ -220,7 +250,7 @@ def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
         action=_ACTIONS[plot.definition.type],
         origin=f"schedule:{plot.schedule_id}",
         version=plot.version,
-        actor="controller",
+        actor=due.left_out_by,
         planned_ms=due.planned_ms,
         issued_ms=now_ms,
         expires_ms=now_ms,
@@ -229,7 +259,7 @@ def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
         grams=due.grams,
     )
     held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & (_CALLED | _UNUSABLE) else ()
-    cause = f"missed: {', '.join(held_by)}" if held_by else "missed"
+    cause = due.left_out or (f"missed: {', '.join(held_by)}" if held_by else "missed")
     return PlannedAct(act_key(plot, due.planned_ms), order, "skipped", cause)
 
 

@@ -31,6 +31,7 @@ from tirta.client.people import Audit, People, Session, Tokens
 from tirta.client.places import Agencies, Cities, Sites
 from tirta.client.reports import Reports
 from tirta.client.schedules import Schedules
+from tirta.client.suspensions import Suspensions
 from tirta.client.troubles import Alarms, Quarantine
 from tirta.client.zones import Zones
 
@@ -124,6 +125,7 @@ class Client:
         self.acts = Acts(calls)
         self.decisions = Decisions(calls)
         self.forecasts = Forecasts(calls)
+        self.suspensions = Suspensions(calls)
         self.people = People(calls)
         self.tokens = Tokens(calls)
         self.audit = Audit(calls)

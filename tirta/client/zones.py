@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from tirta.client.acts import Why
 from tirta.client.calls import Calls, given
+from tirta.client.suspensions import HeldBy
 
 __all__ = ["Aggregate", "LatestValue", "NewZone", "Parameters", "Row", "Zone", "ZoneEffect", "ZoneType", "Zones"]
 
@@ -67,6 +68,7 @@ class Zone(msgspec.Struct, frozen=True):
     tags: list[str]
     version: int
     proof: ZoneEffect | None
+    held_by: list[HeldBy]
     latest: dict[str, LatestValue]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from api.openapi import describe
 from api.permissions import PERMISSIONS
-from control import alarms, forecasts, people, places, registry, schedules, tokens
+from control import alarms, forecasts, people, places, registry, schedules, suspending, suspensions, tokens
 from control.access import ROLES, Grant, Scope
 from control.alarms import Alarm
 from control.audit import Trail
@@ -28,7 +28,19 @@ SCOPES = dict.fromkeys(ROLES, AGENCY) | {"supervisor": Scope("all"), "partner": 
 # What takes away comes last.
 ROUTES = sorted(ALLOWED, key=lambda route: (route.startswith("DELETE"), "/devices" in route, route))
 LISTS = (
-    *("agencies", "sites", "devices", "zones", "schedules", "acts", "decisions", "forecasts", "alarms", "quarantine"),
+    *(
+        "agencies",
+        "sites",
+        "devices",
+        "zones",
+        "schedules",
+        "acts",
+        "decisions",
+        "forecasts",
+        "suspensions",
+        "alarms",
+        "quarantine",
+    ),
     *("people", "tokens", "audit"),
 )
 EMPTY = ("decisions", "quarantine")
@@ -66,6 +78,8 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         alarms.keep(session, [alarm])
         entry = ForecastEntry(START_MS, START_MS + 3_600_000, rain_mm=2.0)
         forecast, _ = forecasts.keep_forecast(session, site, "BMKG", START_MS, [entry], now_ms=START_MS, trail=TRAIL)
+        on = suspensions.On("site", site)
+        suspension, _ = suspending.suspend(session, "pause", on, now_ms=START_MS, trail=TRAIL)
         _, token = tokens.create(session, f"t-{agency}", grants, now_ms=START_MS, trail=TRAIL)
     return {
         "city": "bpp",
@@ -76,6 +90,7 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         "schedules": schedule.id,
         "alarms": alarm.id,
         "forecasts": forecast.id,
+        "suspensions": suspension.id,
         "people": person.id,
         "tokens": str(token.id),
     }
@@ -125,6 +140,7 @@ def body_for(route: str, ids: dict[str, str], role: str) -> Any:
             "entries": [{"day": "2026-11-23", "rain_mm": 3.0}],
         },
         "POST /api/v1/acts/{record}/settle": {"state": "done", "reason": "looked"},
+        "POST /api/v1/suspensions": {"kind": "rain-delay", "on": on, "hours": 1},
         "POST /api/v1/acts": {"zone": ids["zone"], "action": "irrigate", "seconds": 60},
         "POST /api/v1/people": {"login": f"new-{ids['site']}", "title": "N", "home": f"agency:{ids['agency']}"},
         "PATCH /api/v1/people/{record}": {"title": "N"},

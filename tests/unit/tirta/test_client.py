@@ -28,6 +28,7 @@ from tirta.client import (
     places,
     reports,
     schedules,
+    suspensions,
     troubles,
     zones,
 )
@@ -58,7 +59,7 @@ OTHERS = {  # for browsers, for monitoring, or a stream
 }  # fmt: skip
 MODELS = {
     name: model
-    for module in (acts, devices, forecasts, people, places, schedules, troubles, whole, zones)
+    for module in (acts, devices, forecasts, people, places, schedules, suspensions, troubles, whole, zones)
     for name, model in inspect.getmembers(module, inspect.isclass)
     if issubclass(model, msgspec.Struct) and model.__module__ == module.__name__ and not name.startswith("_")
 }
@@ -108,7 +109,7 @@ def test_type_has_exactly_the_fields_of_its_schema(name: str) -> None:
 
 def calls() -> dict[str, str | None]:
     """Return every call in the sources: "METHOD path" with the names in it left empty, and the type of its answer."""
-    modules = (acts, devices, forecasts, people, places, reports, schedules, troubles, whole, zones)
+    modules = (acts, devices, forecasts, people, places, reports, schedules, suspensions, troubles, whole, zones)
     text = "".join(inspect.getsource(module) for module in modules)
     text = text.replace('f"{_QUARANTINE}', 'f"/api/v1/quarantine').replace(", _QUARANTINE,", ', "/api/v1/quarantine",')
     found: dict[str, str | None] = {}
