@@ -18,6 +18,8 @@ from tests.faults import (
     power_loss,
     store_down,
     tcp_chaos,
+    two_services,
+    valve_open,
 )
 from tests.faults.case import FaultTest
 
@@ -34,6 +36,8 @@ ALL: Final[tuple[FaultTest, ...]] = (
     angry_sink.TEST,
     journal_disk.TEST,
     tcp_chaos.TEST,
+    two_services.TEST,
     poison.TEST,
+    valve_open.TEST,
     overload.TEST,
 )
