@@ -200,7 +200,11 @@ class Connection(asyncio.BufferedProtocol):
             A filter was refused.
         """
         handling = mqtt5.RetainHandling.SEND_ALWAYS if retained else mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS
-        filters = [mqtt5.TopicFilter(pattern, max_qos=_QOS[qos], retain_handling=handling) for pattern, qos in subscriptions]
+        filters = [
+            # Not as published: only what the broker kept from before comes as retained, what is said now does not.
+            mqtt5.TopicFilter(pattern, max_qos=_QOS[qos], retain_as_published=False, retain_handling=handling)
+            for pattern, qos in subscriptions
+        ]
         self._write(mqtt5.SubscribePacket(self._take_id(), filters).write())
         answer = await self._suback
         for (pattern, _), code in zip(subscriptions, answer.reason_codes, strict=False):

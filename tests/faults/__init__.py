@@ -20,6 +20,7 @@ from tests.faults import (
     tcp_chaos,
     two_services,
     valve_open,
+    wrong_day,
 )
 from tests.faults.case import FaultTest
 
@@ -40,4 +41,5 @@ ALL: Final[tuple[FaultTest, ...]] = (
     poison.TEST,
     valve_open.TEST,
     overload.TEST,
+    wrong_day.TEST,
 )

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import ALL
+from tests.faults import ALL, wrong_day
 from tests.faults.case import Conditions, FaultTest
 from tests.faults.kept import KeptResults
 
@@ -27,7 +27,7 @@ from tests.faults.kept import KeptResults
 def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Fault tests; see docs/reliability.md.")
-    parser.add_argument("--test", type=int, action="append", help="only this number (more than once for several)")
+    parser.add_argument("--test", type=_number, action="append", help="only this number, or `day` (more than once for several)")
     parser.add_argument("--quick", action="store_true", help="a shortened run of each")
     parser.add_argument("--long", action="store_true", help="the run of half an hour where a test has one")
     parser.add_argument("--resume", action="store_true", help="go on where the last run was cut off")
@@ -67,6 +67,10 @@ def run_one(test: FaultTest, seed: int, *, quick: bool = False, long: bool = Fal
             found = {**findings.numbers, **({"failed": findings.failed} if findings.failed else {})}
             found["pass"] = not findings.failed
     return {"test": test.number, "seed": seed, **found, "seconds": round(time.monotonic() - begun_s, 1)}
+
+
+def _number(text: str) -> int:
+    return wrong_day.TEST.number if text == "day" else int(text)
 
 
 def _verdict(result: dict[str, Any]) -> str:

@@ -176,10 +176,13 @@ class Field:
         """Return when each device wrote its last beginning or end, by the wall. [ms since the Unix epoch, UTC]"""
         return {self._device(path): path.stat().st_mtime * 1000 for path in self.state.glob("*.acts.log")}
 
+    def begun(self) -> Counter[str]:
+        """Return how often each act truly began, by its id."""
+        return Counter(line["id"] for _, line in self._lines() if line["event"] == "begin")
+
     def exec_max(self) -> int:
         """Return how often the act began that began most often."""
-        counts = Counter(line["id"] for _, line in self._lines() if line["event"] == "begin")
-        return max(counts.values(), default=0)
+        return max(self.begun().values(), default=0)
 
     def acts(self, client: Client) -> list[Act]:
         """Return the ledger, but for what only stops others."""

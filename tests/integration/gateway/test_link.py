@@ -291,6 +291,14 @@ async def test_retained_messages_are_marked(broker: Mosquitto) -> None:
                 assert (burst.payloads, burst.retained) == ([b"online"], [True])
 
 
+async def test_message_said_while_subscribed_is_not_marked_as_retained_although_the_broker_keeps_it(broker: Mosquitto) -> None:
+    config = config_for(broker, CONTROL, subscriptions=(("tirta/v1/+/+/status", 1),), retained_on_reconnect=True)
+    async with connected(config) as control, connected(config_for(broker, DEVICE)) as device:
+        await device.publish(f"tirta/v1/{DEVICE}/status", b"online", retain=True)
+        (burst,) = await gather(control, 1)
+        assert (burst.payloads, burst.retained) == ([b"online"], None)
+
+
 async def test_link_keeps_an_idle_connection_alive_by_pings(broker: Mosquitto) -> None:
     async with connected(config_for(broker, INGEST, keep_alive_s=1)) as ingest:
         await asyncio.sleep(3)
