@@ -10,7 +10,7 @@ after that nobody can say that it was not.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -67,7 +67,12 @@ def build_command(act: Act) -> Command:
 
 
 def hand_over(
-    session: Session, now_ms: int, again: Collection[str] = (), *, only_stops: bool = False
+    session: Session,
+    now_ms: int,
+    again: Collection[str] = (),
+    *,
+    everything: bool = False,
+    only_stops: bool = False,
 ) -> tuple[list[Outgoing], list[Act]]:
     """Choose what to send now and mark it as sent; return that, stops first, and the acts whose state changed.
 
@@ -75,6 +80,8 @@ def hand_over(
     ----------
     again : collection of str
         Acts, or devices, whose unanswered commands are sent again without waiting for the ack's time to pass.
+    everything : bool
+        Whether all of them are, as when nobody knows what the broker has been given.
     only_stops : bool
         Leave everything else as it is.
     """
@@ -87,6 +94,12 @@ def hand_over(
     )
     if only_stops:
         query = query.where(ActRow.action == "stop", ActRow.state != "sent")
+
+    def due_again(row: ActRow) -> bool:
+        # Sent in the future: the clock was put back, and nobody shall wait for it to come there again.
+        waiting = 0 <= now_ms - (row.sent_ms or 0) < ACK_WAIT_MS
+        return everything or not waiting or row.id in again or row.device_key in again
+
     stops: list[Outgoing] = []
     outgoing: list[Outgoing] = []
     changed: list[Act] = []
@@ -95,7 +108,7 @@ def hand_over(
         pairs = list(group)
         device: DeviceRow = pairs[0][1]
         acts: list[ActRow] = [row for row, _ in pairs]
-        chosen, moved = _choose(session, device, acts, now_ms, again, undecided)
+        chosen, moved = _choose(session, device, acts, now_ms, due_again, undecided)
         for row in chosen:
             (stops if row.action == "stop" else outgoing).append(_outgoing(device, row))
         changed += [act_record(row) for row in moved]
@@ -103,16 +116,19 @@ def hand_over(
 
 
 def due_pings(session: Session, now_ms: int) -> list[Outgoing]:
-    """Return pings of connected devices whose status settles something: an act of unknown end, or which number is next."""
-    waits = or_(ActRow.state == "unknown", and_(ActRow.state == "held", ActRow.n.is_not(None)))
+    """Return pings of devices whose status settles something: an act of unknown end, or one that waits for the device.
+
+    One that is thought to be away is asked too, after those that are there: if it hears, it is not.
+    """
     query = (
-        select(DeviceRow.site, DeviceRow.name)
+        select(DeviceRow.site, DeviceRow.name, DeviceRow.online)
         .join(ActRow, ActRow.device_key == DeviceRow.key)
-        .where(OPEN_ACTS, waits, DeviceRow.online, DeviceRow.revoked_ms.is_(None))
+        .where(OPEN_ACTS, ActRow.state.in_(("unknown", "held")), DeviceRow.revoked_ms.is_(None))
         .distinct()
+        .order_by(DeviceRow.online.desc(), DeviceRow.site, DeviceRow.name)
         .limit(MAX_PINGS)
     )
-    return [ping(Address(site, name), now_ms) for site, name in session.execute(query)]
+    return [ping(Address(site, name), now_ms) for site, name, _ in session.execute(query)]
 
 
 def ping(address: Address, now_ms: int) -> Outgoing:
@@ -131,13 +147,9 @@ def _choose(
     device: DeviceRow,
     acts: list[ActRow],
     now_ms: int,
-    again: Collection[str],
+    due_again: Callable[[ActRow], bool],
     undecided: Collection[str | None],
 ) -> tuple[list[ActRow], list[ActRow]]:
-    def due_again(row: ActRow) -> bool:
-        waited = now_ms - (row.sent_ms or 0) >= ACK_WAIT_MS
-        return waited or row.id in again or device.key in again
-
     chosen: list[ActRow] = []
     moved: list[ActRow] = []
     # A stop carries no number and is never held back: to stop is always safe.

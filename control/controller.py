@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
+LEAST_WAIT_S = 1.0  # however much is due by the clock alone, it is looked at no more often [s]
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
@@ -334,7 +335,7 @@ class Controller:
 
     async def _send_loop(self) -> None:
         while True:
-            await self._wake.wait()
+            await self._wait()
             self._wake.clear()
             try:
                 well = await self._sender.send_due()
@@ -360,6 +361,20 @@ class Controller:
             if not well:
                 await asyncio.sleep(self._config.retry_wall_s)
                 self._wake.set()
+
+    async def _wait(self) -> None:
+        """Wait until something, or the clock, calls for sending."""
+        due_ms = self._sender.due_ms
+        if due_ms is None or self._wake.is_set():
+            await self._wake.wait()
+            return
+        left_s = max((due_ms - self._clock.now_ms()) / 1000, LEAST_WAIT_S)
+        waits = [asyncio.ensure_future(self._clock.sleep(left_s)), asyncio.ensure_future(self._wake.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
 
     def _tick(self, session: Session, now_ms: int) -> TickResult:
         if now_ms // HOUR_MS != self._hour:

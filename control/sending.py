@@ -11,14 +11,16 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from sqlalchemy.orm import Session
 
-from control import commands, configs
+from control import commands, configs, ledger
 from control.commands import Outgoing
 from control.counters import ControllerCounters
 from control.database import Database, write_in_thread
+from control.deadlines import next_deadline
 from control.records import Act
 from gateway.clock import Clock
 from gateway.errors import GatewayError, LinkLost
@@ -28,7 +30,7 @@ __all__ = ["Publish", "Sender"]
 
 logger = logging.getLogger(__name__)
 
-PING_MS: Final = 300_000  # a device with an act of unknown end is asked for its status this often [ms]
+PING_MS: Final = 50_000  # whoever can settle something is asked for its status this often: with each tick [ms]
 
 
 class Publish(Protocol):
@@ -37,6 +39,16 @@ class Publish(Protocol):
     async def __call__(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, message_expiry_s: int | None = None
     ) -> None: ...
+
+
+@dataclass(slots=True)
+class _Due:
+    """What is to be sent, what was stepped, and when the clock next calls."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    changed: list[Act] = field(default_factory=list)
+    settings: list[Outgoing] = field(default_factory=list)
+    due_ms: int | None = None
 
 
 class Sender:
@@ -77,6 +89,13 @@ class Sender:
         self._again: set[str] = set()
         self._pinged_ms = 0
         self._refused = False
+        self._fresh = True  # what was marked as handed over before this process began may never have reached the broker
+        self._due_ms: int | None = None
+
+    @property
+    def due_ms(self) -> int | None:
+        """When the clock alone next calls for sending or concluding something; None for never. [ms since the Unix epoch]"""
+        return self._due_ms
 
     def send_again(self, keys: Collection[str]) -> None:
         """Send what waits for an answer without waiting for it any longer; `keys` are those of devices."""
@@ -91,19 +110,27 @@ class Sender:
         await self._publish_one(commands.ping(address, self._clock.now_ms()))
 
     async def send_due(self) -> bool:
-        """Send what is due now; False where something could not be sent and has to be tried again."""
-        if not self._connected():
+        """Conclude what is over by the clock and send what is due now.
+
+        False where something could not be sent and has to be tried again.
+        """
+        now_ms, again, connected = self._clock.now_ms(), frozenset(self._again), self._connected()
+        if not connected and (self._due_ms is None or now_ms < self._due_ms):
             return False
-        now_ms, again = self._clock.now_ms(), frozenset(self._again)
-        outgoing, changed, settings = await write_in_thread(self._database, lambda session: self._due(session, now_ms, again))
+        found = await write_in_thread(self._database, lambda session: self._due(session, now_ms, again, connected))
+        self._due_ms = found.due_ms
+        self._tell(found.changed)
+        if not connected:
+            return False
+        self._fresh = False
         self._again -= again
-        self._tell(changed)
-        if not outgoing and not settings:
+        messages = [*found.outgoing, *found.settings]
+        if not messages:
             return True
         gate = asyncio.Semaphore(self._parallel)
-        sent = await asyncio.gather(*(self._send(one, gate) for one in [*outgoing, *settings]))
-        confirmed = [one for one, well in zip([*outgoing, *settings], sent, strict=True) if well and one.retain]
-        self._again |= {one.act_id for one, well in zip(outgoing, sent, strict=False) if one.act_id and not well}
+        sent = await asyncio.gather(*(self._send(one, gate) for one in messages))
+        confirmed = [one for one, well in zip(messages, sent, strict=True) if well and one.retain]
+        self._again |= {one.act_id for one, well in zip(messages, sent, strict=True) if one.act_id and not well}
         if confirmed:
             await write_in_thread(self._database, lambda session: self._confirm(session, confirmed, now_ms))
         return all(sent)
@@ -122,12 +149,21 @@ class Sender:
         self._again |= {one.act_id for one, well in zip(outgoing, sent, strict=True) if not well}
         return all(sent)
 
-    def _due(self, session: Session, now_ms: int, again: frozenset[str]) -> tuple[list[Outgoing], list[Act], list[Outgoing]]:
-        outgoing, changed = commands.hand_over(session, now_ms, again)
-        if not 0 <= now_ms - self._pinged_ms < PING_MS:
-            self._pinged_ms = now_ms
-            outgoing += commands.due_pings(session, now_ms)
-        return outgoing, changed, configs.due_configs(session, now_ms, self._telemetry_s)
+    def _due(self, session: Session, now_ms: int, again: frozenset[str], connected: bool) -> _Due:
+        found = _Due()
+        if self._fresh or (self._due_ms is not None and now_ms >= self._due_ms):
+            found.changed = ledger.expire(session, now_ms)
+            if any(act.state == "unknown" for act in found.changed):
+                self.ping_soon()
+        if connected:
+            found.outgoing, handed = commands.hand_over(session, now_ms, again, everything=self._fresh)
+            found.changed = [*found.changed, *handed]
+            if not 0 <= now_ms - self._pinged_ms < PING_MS:
+                self._pinged_ms = now_ms
+                found.outgoing += commands.due_pings(session, now_ms)
+            found.settings = configs.due_configs(session, now_ms, self._telemetry_s)
+        found.due_ms = next_deadline(session, now_ms)
+        return found
 
     def _confirm(self, session: Session, confirmed: list[Outgoing], now_ms: int) -> None:
         for one in confirmed:
