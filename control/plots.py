@@ -117,7 +117,7 @@ class PlotCache:
         self.read: dict[str, tuple[_Row, Plot]] = {}
         self.footprint: _Row = ()
         self.away: frozenset[str] = frozenset()
-        self.carried: dict[str, _Row] = {}
+        self.carried: frozenset[_Row] = frozenset()
         self.forecasts = ForecastCache()
         self.stirred: set[str] = set()
         self._timed: list[Plot] = []
@@ -139,7 +139,7 @@ class PlotCache:
         self.read, self.footprint = read, footprint
         self.plots = [plot for _, plot in read.values()]
         self._timed = [plot for plot in self.plots if not isinstance(plot.definition, IrrigationDefinition)]
-        self.away, self.carried, self._groups = frozenset(), {}, {}
+        self.away, self.carried, self._groups = frozenset(), frozenset(), {}
         self.stirred = set(read)
 
 
@@ -205,13 +205,17 @@ def _bring_up_to_date(connection: Connection, cache: PlotCache, zone_key: str | 
     states = select(ZoneStateRow.zone_key, *STATE)
     if zone_key is not None:
         states = states.where(ZoneStateRow.zone_key == zone_key)
-    for row in connection.execute(states):
-        key = row[0]
-        if cache.carried.get(key) != row:
-            cache.carried[key] = row
-            if key in cache.read:
-                cache.stirred.add(key)
-                cache.read[key][1].carried = Carried(*row[1:])
+    # As the driver gives them, and compared in one go: nearly all are as they were.
+    result = connection.execute(states)
+    assert result.cursor is not None
+    rows = frozenset(result.cursor.fetchall())
+    result.close()
+    for key, latched, *rest in rows - cache.carried:
+        if key in cache.read:
+            cache.stirred.add(key)
+            kind, acted, *amounts = rest
+            cache.read[key][1].carried = Carried(bool(latched), kind, bool(acted), *amounts)
+    cache.carried = rows
 
 
 def _same_version(row: _Row, before: tuple[_Row, Plot] | None) -> bool:

@@ -21,10 +21,11 @@ from tests.unit.control.stage import Pilot, at
 SITE = "pilot"
 BED, POND = ZoneParameters(4.0, 0.3, 12.0, None, 900, 400.0, 1.0), ZoneParameters(grams_per_s=5.0, grams_day=1000.0)
 STARTS = [{"time": "05:30", "litres": 40.0}, {"time": "06:10", "seconds": 120}, {"time": "sunset-01:00", "litres": 10.0}]
+HOURS = [["05:00", "06:20"], ["16:00", "18:30"]]
 SCHEDULES: dict[str, dict[str, Any]] = {
     "a:1": {"type": "timer", "starts": STARTS, "litres_day": 200.0, "late_s": 1200},
     "a:2": {"type": "timer", "starts": STARTS, "litres_day": 60.0, "missed": "once"},
-    "b:1": {"type": "timer", "starts": STARTS, "litres_day": 200.0, "missed": "carry", "hours": [["05:00", "06:00"]]},
+    "b:1": {"type": "timer", "starts": STARTS, "litres_day": 200.0, "missed": "carry", "hours": HOURS},
     "b:2": {"type": "timer", "starts": STARTS[:1], "litres_day": 200.0, "missed": "skip"},
     "c:1": {"type": "irrigation", "low": 0.22, "high": 0.30, "litres_day": 150},
     "d:1": {"type": "feeding", "meals": [{"time": "06:00", "grams": 200}, {"time": "08:00", "grams": 200}], "grams_day": 300},
