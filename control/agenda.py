@@ -15,7 +15,7 @@ from control.definitions import FeedingDefinition, TimerDefinition, meal_grams
 from control.plots import Plot
 from control.starts import Almanac, Whereabouts
 
-__all__ = ["SOON_S", "Agenda", "Due", "grace_s"]
+__all__ = ["Agenda", "Due", "grace_s", "put_off_grace_s"]
 
 AHEAD_MS: Final = 36 * 3_600_000  # looked up at a time [ms]
 BACK_DAYS: Final = 400  # how far back the latest moment is looked for [d]
@@ -44,6 +44,11 @@ def grace_s(definition: TimerDefinition | FeedingDefinition) -> int:
     if isinstance(definition, FeedingDefinition) or definition.missed == "late":
         return definition.late_s
     return UNTIL_NEXT_S if definition.missed == "once" else SOON_S
+
+
+def put_off_grace_s(definition: TimerDefinition | FeedingDefinition) -> int:
+    """Return how late what a person put off may still be given: an outage is made up for once, a pause is none. [s]"""
+    return min(grace_s(definition), max(definition.late_s, SOON_S))
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from control.agenda import Agenda, grace_s
+from control.agenda import Agenda, grace_s, put_off_grace_s
 from control.calendars import instant, local_date, minutes_of
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.plots import Plot
@@ -36,6 +36,7 @@ LASTING: Final = (
     | Reason.OXYGEN_REDUCED
     | Reason.OXYGEN_UNKNOWN
     | Reason.SEASON_OUT
+    | Reason.OUTSIDE_DATES
     | Reason.CARRIED
     | Reason.MAX_RUN_CLIPPED
     | Reason.BUDGET_CLIPPED
@@ -98,7 +99,7 @@ def waking(
         patient = unknown & ~int(RAIN) == 0 and isinstance(definition, IrrigationDefinition)
         yield now_ms + (QUARTER_MS if patient else MINUTE_MS)
     yield midnight
-    if reasons & Reason.OUTSIDE_HOURS and not isinstance(definition, FeedingDefinition):
+    if reasons & Reason.OUTSIDE_HOURS:
         yield _next_edge(plot, (*definition.hours, *definition.closed), now_ms)
     if ended_ms is not None and (over_ms := ended_ms + _pause_s(definition) * 1000) > now_ms:
         yield over_ms
@@ -108,7 +109,7 @@ def _graces(plot: Plot, definition: TimerDefinition | FeedingDefinition, agenda:
     """Give when what has come and may be given still is missed."""
     grace_ms = grace_s(definition) * 1000
     if isinstance(definition, TimerDefinition) and definition.missed == "once":
-        return
+        grace_ms = put_off_grace_s(definition) * 1000  # longer it waits only for what nobody put off
     for due in agenda.due(plot, max(now_ms - grace_ms - MINUTE_MS, plot.since_ms), now_ms):
         if (missed_ms := due.planned_ms + grace_ms + MINUTE_MS) > now_ms:
             yield missed_ms

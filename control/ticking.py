@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from control.agenda import SOON_S, Due, grace_s
+from control.agenda import Due, grace_s, put_off_grace_s
 from control.budgets import Standing, WaterBook
 from control.calendars import day_start
 from control.commands import EXPIRES_MS
@@ -237,8 +237,7 @@ def _left_out(plot: Plot, due: Due, skips: Skips, put_off: bool, now_ms: int) ->
         return replace(due, left_out=f"skipped-once: by {skip.actor}", left_out_by=skip.actor)
     definition = plot.definition
     assert not isinstance(definition, IrrigationDefinition)
-    # An outage is made up for once; what a person put off is none.
-    if put_off and makes_up_once(plot) and now_ms - due.planned_ms > max(definition.late_s, SOON_S) * 1000:
+    if put_off and makes_up_once(plot) and now_ms - due.planned_ms > put_off_grace_s(definition) * 1000:
         return replace(due, left_out="missed: paused" if plot.reasons & Reason.PAUSED else "missed: rain-delay")
     return due
 

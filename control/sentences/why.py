@@ -110,6 +110,8 @@ def _causes(act: Act, steps: Sequence[Transition], decision: Decision | None, la
         told.append(reason_words(act.reason, language))
     if act.state == "skipped" and steps:
         told += _held_by(act, steps[0].cause, decision, language)
+        if act.reason == "skipped-once":
+            told.append(_ENDED_BY[place].format(who=act.actor))
     elif act.state == "superseded" and last is not None:
         told.append(_REPLACED[place].format(who=last.actor))
     elif act.state == "cancelled" and last is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from control import forecasts, ledger, registry, resources, schedules
+from control import forecasts, ledger, registry, resources, schedules, suspending
 from control.audit import Trail
 from control.database import Database
 from control.forecasts import ForecastEntry
@@ -16,6 +16,7 @@ from control.preview_difference import compare
 from control.preview_run import Foreshown
 from control.records import Act, ZoneParameters, ZoneSpec
 from control.sentences.previews import assumptions
+from control.suspensions import On
 from tests.unit.control.foreseen import DAY, FEEDING, TIMER, TRAIL, in_force, look, stage
 from tests.unit.control.stage import BED, POND, Pilot, at
 
@@ -118,6 +119,23 @@ async def test_preview_of_what_is_in_force_is_what_the_controller_then_does(
     assert done(acts) == done(foreseen_by_then(foreseen))
     assert {act.state for act in acts} >= {"done"}
     assert len(acts) == 3
+
+
+@pytest.mark.parametrize("missed", ["late", "once", "carry"])
+async def test_preview_of_what_is_paused_and_skipped_is_what_the_controller_then_does(pilot: Database, missed: str) -> None:
+    pond = {**FEEDING, "closed": [["07:50", "08:05"]]}
+    there = await stage(pilot, (BED, {**TIMER, "missed": missed, "closed": []}), (POND, pond))
+    now_ms = there.clock.now_ms()
+    with pilot.session() as session:
+        suspending.suspend(session, "rain-delay", On("site", "pilot"), until_ms=at("07:50"), now_ms=now_ms, trail=TRAIL)
+        suspending.skip_next(session, On("zone", POND), now_ms=now_ms, trail=TRAIL)
+    foreseen = {zone: foreseen_by_then(look(there, Wanted(zone, in_force(pilot, zone)), days=1)) for zone in (BED, POND)}
+    acts = await and_then(there)
+
+    for zone, then in foreseen.items():
+        assert done([act for act in acts if act.zone_key == zone]) == done(then)
+    assert {act.reason for act in acts if act.zone_key == POND} == {None, "skipped-once"}
+    assert "skipped" in {act.state for act in acts if act.zone_key == BED}
 
 
 async def test_preview_of_a_change_is_what_the_controller_does_after_it_is_saved(pilot: Database) -> None:
