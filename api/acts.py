@@ -129,6 +129,8 @@ class ActAnswer(BaseModel):
     reason: str | None = Field(description="Why it ended so, or for what it is held.", examples=[None])
     amount: Amounts = Field(description="What was asked for.")
     max_seconds: int | None = Field(description="When the device ends it by itself. [s]", examples=[660])
+    part: int = Field(description="Which of the acts in which its run goes, from 1 on.", examples=[1])
+    parts: int = Field(description="In how many acts its run goes: 1, or its cycles.", examples=[1])
     result: Amounts = Field(description="What was truly done, as the device says.")
     n: int | None = Field(description="Its number at the device, once sent.", examples=[412])
     planned: When = Field(description="The planned moment.", examples=["2026-11-22T05:00:00Z"])
@@ -331,6 +333,8 @@ def _plain(act: Act) -> dict[str, Any]:
         "state": act.state,
         "reason": act.reason,
         "amount": Amounts(seconds=act.seconds, litres=act.litres, grams=act.grams),
+        "part": act.part,
+        "parts": act.parts,
         "max_seconds": act.max_seconds,
         "result": Amounts(seconds=act.result_seconds, litres=act.result_litres, grams=act.result_grams),
         "n": act.n,

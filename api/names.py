@@ -22,6 +22,7 @@ __all__ = [
     "CityId",
     "DeviceId",
     "RecordId",
+    "ResourceId",
     "SiteId",
     "ZoneId",
     "ZoneKey",
@@ -171,6 +172,21 @@ def _agency(
     return agency
 
 
+def _resource(
+    resource: Annotated[
+        str,
+        Path(
+            description="Id of the pump, main or supply: `{site}:{name}`.",
+            examples=["taman-kota:pompa-utara"],
+            json_schema_extra={"pattern": f"^{_NAME}:{_NAME}$"},
+        ),
+    ],
+) -> str:
+    if _DEVICE_ID.fullmatch(resource) is None:
+        raise NotFound("There is no such resource; a resource's id is {site}:{name}, such as taman-kota:pompa-utara.")
+    return resource
+
+
 ZoneText = Annotated[str, Field(max_length=150, json_schema_extra={"pattern": f"^{_NAME}:{_NAME}:{_ZONE_NUMBER}$"})]
 """A zone's id in a body or a filter, to be read by `zone_in_body`, whose answer says more than a pattern's."""
 
@@ -180,3 +196,4 @@ SiteId = Annotated[str, Depends(_site)]
 DeviceId = Annotated[Address, Depends(_device)]
 ZoneId = Annotated[ZoneKey, Depends(_zone)]
 RecordId = Annotated[str, Depends(_record)]
+ResourceId = Annotated[str, Depends(_resource)]

@@ -75,6 +75,11 @@ PERMISSIONS: Final[Mapping[str, Permission | str]] = MappingProxyType(
         "explain_zone": Permission.SEE,
         "change_zone": Permission.TUNE,
         "release_zone": Permission.ACTUATE,
+        "list_resources": Permission.SEE,
+        "show_resource": Permission.SEE,
+        "create_resource": Permission.TUNE,
+        "change_resource": Permission.TUNE,
+        "delete_resource": Permission.TUNE,
         "read_series": Permission.SEE,
         "list_gaps": Permission.SEE,
         "list_schedules": Permission.SEE,
@@ -156,7 +161,7 @@ async def permit(request: Request) -> None:
 
 def _check_path(database: Database, principal: Principal, needed: Permission, path: Mapping[str, str]) -> None:
     with database.reader() as session:
-        for what in ("site", "device", "zone"):
+        for what in ("site", "device", "zone", "resource"):
             if what in path:
                 check(session, principal, needed, path[what].partition(":")[0], what, path[what])
         for what in ("city", "agency"):

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from control.definitions import FeedingDefinition, TimerDefinition, meal_grams
+from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition, meal_grams
 from control.plots import Plot
 from control.starts import Almanac, Whereabouts
+from rules.reasons import Reason
 
-__all__ = ["Agenda", "Due", "grace_s", "put_off_grace_s"]
+__all__ = ["Agenda", "Due", "grace_s", "patience_s", "put_off_grace_s"]
 
 AHEAD_MS: Final = 36 * 3_600_000  # looked up at a time [ms]
 BACK_DAYS: Final = 400  # how far back the latest moment is looked for [d]
@@ -29,6 +30,13 @@ class Due:
     """A planned moment that has come; what is planned for it, None where it is planned otherwise. [g], [L], [s]
 
     `left_out` says why it is not to be given whatever the rule says, as "skipped-once: by NAME", and `left_out_by` who said so.
+
+    Attributes
+    ----------
+    part, parts : int
+        The cycle of a run that is next; the first stands for its whole run, whose parts are not known yet.
+    ready_ms : int or None
+        When that cycle may begin; None at the planned moment.
     """
 
     planned_ms: int
@@ -37,6 +45,14 @@ class Due:
     seconds: float | None = None
     left_out: str | None = None
     left_out_by: str = "controller"
+    part: int = 1
+    parts: int = 1
+    ready_ms: int | None = None
+
+    @property
+    def since_ms(self) -> int:
+        """From when on it may begin. [ms since the Unix epoch, UTC]"""
+        return self.planned_ms if self.ready_ms is None else self.ready_ms
 
 
 def grace_s(definition: TimerDefinition | FeedingDefinition) -> int:
@@ -49,6 +65,15 @@ def grace_s(definition: TimerDefinition | FeedingDefinition) -> int:
 def put_off_grace_s(definition: TimerDefinition | FeedingDefinition) -> int:
     """Return how late what a person put off may still be given: an outage is made up for once, a pause is none. [s]"""
     return min(grace_s(definition), max(definition.late_s, SOON_S))
+
+
+def patience_s(plot: Plot) -> int:
+    """Return how late what is planned in a plot may still be given: longer where it waits for its turn on a pump. [s]"""
+    definition = plot.definition
+    assert not isinstance(definition, IrrigationDefinition)
+    if isinstance(definition, TimerDefinition) and plot.reasons & Reason.QUEUED:
+        return max(grace_s(definition), definition.wait_s)
+    return grace_s(definition)
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ __all__ = [
 
 ZONE_TYPE_OF: Final = {"irrigation": "bed", "timer": "bed", "feeding": "pond"}
 MAX_STARTS: Final = 48  # of one schedule
+MIN_CYCLE_S: Final = 10  # less than this and the pipes are hardly filled [s]
 
 Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Local time of the site, HH:MM")]
 EndTime = Annotated[
@@ -48,6 +49,7 @@ Grams = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 Oxygen = Annotated[float, Field(ge=0.0, le=30.0, allow_inf_nan=False)]
 Portion = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Priority = Annotated[int, Field(ge=0, le=9)]
 Factor = Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False)]
 Season = Annotated[tuple[Factor, ...], Field(strict=False, min_length=12, max_length=12)]
 _SEASON: Final = (
@@ -113,6 +115,9 @@ class _Watering(_Bounded):
 
     season: Season = Field(default=(1.0,) * 12, description=_SEASON)
     litres_day: Litres = Field(description="Most water in a day of the site. [L]")
+    priority: Priority = Field(
+        default=0, description="Of runs planned for one moment, those with more are first on pumps and mains that they share."
+    )
     min_seconds: Seconds = Field(default=10, description="Shortest run worth beginning. [s]")
     rain_skip: RainSkip | None = Field(
         default=None, description="Hold watering while rain is enough; null does not look at it."
@@ -161,11 +166,22 @@ class TimerDefinition(_Watering):
         "after an outage give one, whatever was missed; or carry its litres to the next run.",
     )
     late_s: Seconds = Field(default=1800, description="A run later than this is missed. [s]")
+    wait_s: Seconds = Field(
+        default=14_400, description="How much later a run may begin that waits for its turn on a pump or main. [s]"
+    )
+    cycle_s: Seconds = Field(
+        default=0, description="Longest time the valve is open at a stretch: longer runs go in cycles; 0 for in one go. [s]"
+    )
+    cycle_soak_s: Seconds = Field(
+        default=1800, description="Least pause between two cycles of a run, in which others may use the pump. [s]"
+    )
 
     @model_validator(mode="after")
     def _sound(self) -> TimerDefinition:
         _each_once(self.starts)
         _runs_fit(self.min_seconds, self.max_seconds)
+        if self.cycle_s and self.cycle_s < max(self.min_seconds, MIN_CYCLE_S):
+            raise ValueError(f"cycle_s must be 0, or not below min_seconds and {MIN_CYCLE_S}")
         return self
 
 

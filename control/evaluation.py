@@ -18,15 +18,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from control.agenda import Due, grace_s
+from control.agenda import Due, patience_s
 from control.calendars import clock_minutes, in_hours, local_date
 from control.commands import whole_seconds
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.holds import Holds
 from control.loads import Load
 from control.plots import Plot
+from control.queueing import MAX_CYCLES, cycles_of
 from control.records import Seen, ZoneParameters
 from rules import feeding, irrigation, timer
+from rules.interlocks import STOP_MARGIN
 from rules.plan import Plan
 from rules.reasons import Reason
 
@@ -47,7 +49,13 @@ class LatestValues(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rule says of one plot; amounts in [s], [L], [g], `reasons` as bits of `rules.Reason`."""
+    """What a rule says of one plot; amounts in [s], [L], [g], `reasons` as bits of `rules.Reason`.
+
+    Attributes
+    ----------
+    parts : int
+        In how many cycles its run goes, of which this is one.
+    """
 
     plot: Plot
     act: bool
@@ -61,6 +69,7 @@ class Outcome:
     due: Due | None
     inputs: Callable[[], dict[str, Seen]]
     opened: bool = False  # a window of its hours has begun since the tick before
+    parts: int = 1
 
 
 def water(
@@ -157,6 +166,11 @@ def water_by_clock(
     ----------
     carried : sequence of float
         For each plot, the litres of missed runs to make up. [L]
+
+    Returns
+    -------
+    list of Outcome
+        A run that goes in cycles has its first one's amounts.
     """
     if not plots:
         return []
@@ -175,12 +189,12 @@ def water_by_clock(
     flow, season, max_seconds, min_seconds, litres_day = _columns(
         (
             plot.zone.parameters.flow_l_min,
-            one.season[months[plot.timezone].month - 1],
-            min(one.max_seconds, plot.zone.parameters.max_seconds),
-            one.min_seconds,
+            1.0 if due is not None and due.part > 1 else one.season[months[plot.timezone].month - 1],
+            _longest(plot, one, due),
+            0.0 if due is not None and due.part > 1 else one.min_seconds,
             min(one.litres_day, plot.zone.parameters.litres_day),
         )
-        for plot, one in zip(plots, definitions, strict=True)
+        for plot, one, due in zip(plots, definitions, dues, strict=True)
     )
     params = timer.TimerParams(
         enabled=np.ones(len(plots), dtype=np.bool_),
@@ -191,15 +205,40 @@ def water_by_clock(
         min_seconds=min_seconds,
     )
     calendar = timer.TimerCalendar(
-        due=_flags(due is not None for due in dues),
+        due=_flags(due is not None and due.since_ms <= now_ms for due in dues),
         allowed=_allowed(plots, definitions, now_ms),
+        soaking=_flags(due is not None and due.since_ms > now_ms for due in dues),
         litres=_numbers(None if due is None else due.litres for due in dues),
         seconds=_numbers(None if due is None else due.seconds for due in dues),
-        late_s=_numbers(None if due is None else (now_ms - due.planned_ms) / 1000 for due in dues),
-        grace_s=_numbers(grace_s(one) for one in definitions),
+        late_s=_numbers(None if due is None else (now_ms - due.since_ms) / 1000 for due in dues),
+        grace_s=_numbers(patience_s(plot) for plot in plots),
     )
     plan = timer.evaluate(state, params, calendar, now_ms / 1000)
-    return _outcomes(plots, plan, (state, params, calendar), dues, holds)
+    return [_in_cycles(outcome) for outcome in _outcomes(plots, plan, (state, params, calendar), dues, holds)]
+
+
+def _longest(plot: Plot, definition: TimerDefinition, due: Due | None) -> int:
+    """Return the longest run, all its cycles together. [s]"""
+    act_s = min(definition.max_seconds, plot.zone.parameters.max_seconds)
+    if not definition.cycle_s or (due is not None and due.part > 1):
+        return act_s
+    return min(definition.cycle_s, act_s) * MAX_CYCLES
+
+
+def _in_cycles(outcome: Outcome) -> Outcome:
+    """Return the first cycle of a run that is too long for one; each has the same share."""
+    definition, due = outcome.plot.definition, outcome.due
+    if due is None or not isinstance(definition, TimerDefinition) or not (outcome.act and definition.cycle_s):
+        return outcome
+    if due.part > 1:
+        return dataclasses.replace(outcome, parts=due.parts)
+    act_s = min(definition.max_seconds, outcome.plot.zone.parameters.max_seconds)
+    parts = cycles_of(outcome.seconds, min(definition.cycle_s, act_s))
+    if parts == 1:
+        return outcome
+    seconds = outcome.seconds / parts
+    longest = min(whole_seconds(seconds * STOP_MARGIN), act_s, outcome.max_seconds)
+    return dataclasses.replace(outcome, seconds=seconds, litres=outcome.litres / parts, max_seconds=longest, parts=parts)
 
 
 def season_factor(plot: Plot, definition: TimerDefinition, at_ms: int) -> float:

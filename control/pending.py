@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control.agenda import Agenda, Due, grace_s
+from control.agenda import Agenda, Due, patience_s
 from control.database import in_parts
-from control.definitions import IrrigationDefinition, TimerDefinition
+from control.definitions import TimerDefinition
 from control.ids import act_id
 from control.models import ActRow
 from control.plots import Plot
@@ -66,11 +66,9 @@ class Pending:
         return found
 
     def _come(self, plot: Plot, last_ms: int, now_ms: int) -> Sequence[Due]:
-        definition = plot.definition
-        assert not isinstance(definition, IrrigationDefinition)
         once = makes_up_once(plot)
         # What was within its grace at the last tick is looked at once more, so that its end is concluded.
-        since = max(plot.since_ms, last_ms - (0 if once else grace_s(definition) * 1000) - MINUTE_MS)
+        since = max(plot.since_ms, last_ms - (0 if once else patience_s(plot) * 1000) - MINUTE_MS)
         moments = self._agenda.due(plot, since, now_ms)
         if once:  # the one before may wait still, and is concluded when the next one comes
             before = self._agenda.latest(plot, moments[0].planned_ms - 1 if moments else now_ms)
@@ -83,9 +81,9 @@ def makes_up_once(plot: Plot) -> bool:
     return isinstance(plot.definition, TimerDefinition) and plot.definition.missed == "once"
 
 
-def act_key(plot: Plot, planned_ms: int) -> str:
-    """Return the id of the act that a plot's schedule plans for that moment."""
-    return act_id(f"schedule:{plot.schedule_id}", plot.version, plot.zone.key, planned_ms)
+def act_key(plot: Plot, planned_ms: int, part: int = 1) -> str:
+    """Return the id of the act that a plot's schedule plans for that moment: of a run in cycles, of that part."""
+    return act_id(f"schedule:{plot.schedule_id}", plot.version, plot.zone.key, planned_ms, part)
 
 
 def _known(session: Session, keys: Iterable[str]) -> set[str]:

@@ -20,6 +20,7 @@ from control.budgets import WaterBook
 from control.calendars import day_start
 from control.checks import check_number, check_text, storable
 from control.commands import EXPIRES_MS, whole_seconds
+from control.cycles import withdraw_rest
 from control.definitions import FeedingDefinition
 from control.errors import Conflict, Invalid
 from control.ids import new_id
@@ -32,6 +33,7 @@ from control.records import Act, Zone, ZoneParameters
 from control.registry import get_site
 from control.settling import Settlement, settle_by_hand
 from control.sight import place_of_site
+from control.turns import check_room
 from control.zones import get_zone
 from rules.interlocks import STOP_MARGIN
 
@@ -92,7 +94,7 @@ def request_act(
     Invalid
         The action or an amount does not fit this zone; the field is named.
     Conflict
-        The zone is busy or unsettled, a budget does not hold it, or the key was used for something else.
+        The zone is busy or unsettled, a budget does not hold it, its pump has no room, or the key was used for something else.
     """
     zone = _zone_for(session, zone_key, action)
     key = stored_key((trail.whose if trail else "") or actor, idempotency_key)
@@ -105,6 +107,8 @@ def request_act(
             raise Conflict("this Idempotency-Key was used for another act; take a new one")
         return act_record(known), False
     beyond = _check_load(session, zone, limits, wanted[1:], why is not None, book or WaterBook(), now_ms)
+    if action == "irrigate":
+        check_room(session, zone.key, limits.flow_l_min, now_ms)
     run_s = wanted[0] if wanted[0] is not None else (wanted[2] or 0.0) / (limits.grams_per_s or 1.0)
     order = replace(
         order_by_hand(zone.device_key, zone_key, action, actor, now_ms),
@@ -125,6 +129,7 @@ def request_act(
 def withdraw_act(session: Session, act_id: str, *, actor: str, now_ms: int, trail: Trail | None = None) -> Act:
     """Withdraw an act that waits, or release one whose end is unknown; see `control.ledger.cancel`."""
     act = cancel(session, act_id, actor, now_ms=now_ms)
+    withdraw_rest(session, select(ActRow).where(ActRow.id == act_id), actor, now_ms)
     record_act(session, trail or Trail(actor, "local", now_ms), "act.withdraw", act)
     return act
 

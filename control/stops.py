@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from control.access import Scope
 from control.audit import Trail, record
+from control.cycles import withdraw_rest
 from control.database import in_parts
 from control.ids import new_id
 from control.ledger import PlannedAct, act_record, plan_act, plan_acts, step
@@ -126,12 +127,12 @@ def _moving(scope: Scope) -> Select[str]:
 
 
 def _withdraw(session: Session, query: Select[ActRow], actor: str, now_ms: int) -> list[Act]:
-    """Cancel what was not handed over; one whose end is unknown keeps its zone held."""
-    return [
-        act_record(row)
-        for row in session.scalars(query.where(OPEN_ACTS, ActRow.action != "stop", ActRow.state.in_(("planned", "held")))).all()
-        if step(session, row, "cancelled", WITHDRAWN, actor, now_ms)
+    """Cancel what was not handed over, and the parts of runs that are still to come; what has an unknown end keeps its zone."""
+    waiting = query.where(OPEN_ACTS, ActRow.action != "stop", ActRow.state.in_(("planned", "held")))
+    cancelled = [
+        act_record(row) for row in session.scalars(waiting).all() if step(session, row, "cancelled", WITHDRAWN, actor, now_ms)
     ]
+    return [*cancelled, *withdraw_rest(session, query, actor, now_ms)]
 
 
 def _known(session: Session, keys: Iterable[str]) -> list[Act]:

@@ -13,10 +13,11 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from control.agenda import Due, grace_s, put_off_grace_s
+from control.agenda import Due, patience_s, put_off_grace_s
 from control.budgets import Standing, WaterBook
 from control.calendars import day_start
 from control.commands import EXPIRES_MS
+from control.cycles import followed, next_parts, part_id, rest_of
 from control.decisions import Finding, store_decisions
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.evaluation import LatestValues, Outcome, feed, season_factor, water, water_by_clock
@@ -30,6 +31,7 @@ from control.plots import Plot, PlotCache, load_plots
 from control.rain import RAINED, rain_holds
 from control.records import Act, Decision, Hold, Suspension
 from control.suspended import PUT_OFF, Skips, conclude_suspensions, load_skips
+from control.turns import by_priority, take_turns
 from rules.reasons import Reason, names
 
 __all__ = ["MINUTE_MS", "TickResult", "leave_out", "run_tick"]
@@ -39,6 +41,7 @@ _ACTIONS: Final = {"irrigation": "irrigate", "timer": "irrigate", "feeding": "fe
 _CALLED: Final = Reason.MEAL_DUE | Reason.RUN_DUE
 _MISSED: Final = Reason.MEAL_MISSED | Reason.RUN_MISSED
 _UNUSABLE: Final = Reason.INVALID_PARAMETER | Reason.INVALID_STATE  # before a rule can tell whether something is due
+_LEFT_OUT: Final = _MISSED | Reason.NO_ROOM_IN_WINDOW | Reason.FLOW_ABOVE_RESOURCE | Reason.WINDOW_TOO_SHORT
 _NOT_HOLDING: Final = _CALLED | _MISSED | Reason.NO_MEAL_DUE | Reason.NO_RUN_DUE | Reason.CARRIED
 
 
@@ -83,7 +86,9 @@ def run_tick(
     # What was due and is not any more has its word to change; of the others the word is what it was.
     stirred = cache.stirred | pending.found
     skips = load_skips(session, now_ms)
-    dues, carried = _due(session, result, pending, cache.timed, holds, skips, last_ms, now_ms)
+    parts, ended = next_parts(session, cache.timed, now_ms)
+    result.acts += ended
+    dues, carried = _due(session, result, pending, cache.timed, parts, holds, skips, last_ms, now_ms)
     stirred |= dues.keys()
     beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
     timers = [plot for plot in cache.timed if plot.zone.key in stirred and isinstance(plot.definition, TimerDefinition)]
@@ -93,13 +98,13 @@ def run_tick(
     result.water = book.standings(session, now_ms)
     rest = MonthRest(session, result.water)
     rest.hold(holds, (*beds, *timers))
-    moist = water(beds, loads, holds, latest, now_ms, stale_s, last_ms)
     runs = [dues.get(plot.zone.key) for plot in timers]
-    extra = [carried.get(plot.zone.key, plot.carried_l) for plot in timers]
-    # Both draw on one budget of the month, and what the clock planned goes first.
-    watered = rest.fit([*moist, *water_by_clock(timers, runs, extra, loads, holds, now_ms)])
-    _conclude(session, result, watered[: len(moist)], {}, last_ms, now_ms)
-    _conclude(session, result, watered[len(moist) :], carried, last_ms, now_ms)
+    # What is made up for is in every cycle's share of a run, from the first on.
+    extra = [0.0 if plot.zone.key in parts else carried.get(plot.zone.key, plot.carried_l) for plot in timers]
+    watering = water(beds, loads, holds, latest, now_ms, stale_s, last_ms)
+    watering += water_by_clock(timers, runs, extra, loads, holds, now_ms)
+    # All share pumps and one budget of the month; what waits for its turn takes nothing of that yet.
+    _conclude(session, result, rest.fit(take_turns(session, watering, last_ms, now_ms), by_priority), carried, last_ms, now_ms)
     meals = [dues.get(plot.zone.key) for plot in ponds]
     _conclude(session, result, feed(ponds, meals, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
     result.suspensions += conclude_suspensions(session, now_ms)
@@ -130,32 +135,39 @@ def _conclude(
 ) -> None:
     """Plan the acts that outcomes ask for, and keep the decisions."""
     plans = [_plan(outcome, now_ms) for outcome in outcomes]
-    planned = plan_acts(session, [plan for plan in plans if plan is not None])
+    planned = plan_acts(session, [part for parts in plans for part in parts])
+    later = [parts[0].order for parts in plans if parts and parts[0].order.part > 1]
+    followed(session, [part_id(order, order.part - 1) for order in later])
     result.acts += [act for act, new in planned if new]
     # The same minute planned again, after a restart, found its act: that is no new one.
     new_ids = {act.id for act, new in planned if new}
     findings = [
-        _finding(outcome, None if plan is None else plan.id, new_ids, carried, last_ms, now_ms)
-        for outcome, plan in zip(outcomes, plans, strict=True)
+        _finding(outcome, parts[0].id if parts else None, new_ids, carried, last_ms, now_ms)
+        for outcome, parts in zip(outcomes, plans, strict=True)
     ]
     result.decisions += store_decisions(session, findings)
 
 
-def _plan(outcome: Outcome, now_ms: int) -> PlannedAct | None:
+def _plan(outcome: Outcome, now_ms: int) -> Sequence[PlannedAct]:
+    """Return the act that an outcome asks for, or what is left out: of a run in cycles, all of it that is still to come."""
+    due = outcome.due
     if outcome.act:
-        planned_ms = now_ms // MINUTE_MS * MINUTE_MS if outcome.due is None else outcome.due.planned_ms
-        return PlannedAct(act_key(outcome.plot, planned_ms), _order(outcome, planned_ms, now_ms))
-    if outcome.due is not None and (outcome.due.left_out or _is_over(outcome, now_ms)):
-        return _skipped(outcome.plot, outcome.due, now_ms)
-    return None
+        planned_ms = now_ms // MINUTE_MS * MINUTE_MS if due is None else due.planned_ms
+        order = _order(outcome, planned_ms, now_ms)
+        return [PlannedAct(act_key(outcome.plot, planned_ms, order.part), order)]
+    if due is not None and (due.left_out or _is_over(outcome, now_ms)):
+        skipped = _skipped(outcome.plot, due, now_ms)
+        why = names(outcome.reasons & _LEFT_OUT & ~_MISSED)
+        return rest_of(replace(skipped, cause=why[0]) if why and not due.left_out else skipped)
+    return []
 
 
 def _is_over(outcome: Outcome, now_ms: int) -> bool:
     """Tell whether what was due can begin no more; of a zone that lacks a parameter the rule does not say so."""
-    definition, due = outcome.plot.definition, outcome.due
-    if isinstance(definition, IrrigationDefinition) or due is None:
+    due = outcome.due
+    if due is None:
         return False
-    return bool(outcome.reasons & _MISSED) or now_ms - due.planned_ms > grace_s(definition) * 1000
+    return bool(outcome.reasons & _LEFT_OUT) or now_ms - due.since_ms > patience_s(outcome.plot) * 1000
 
 
 def _finding(
@@ -172,7 +184,7 @@ def _finding(
         latched=outcome.latched,
         inputs=outcome.inputs,
         act_id=act_key,
-        planned=came or outcome.opened or bool(outcome.reasons & _MISSED),
+        planned=came or outcome.opened or bool(outcome.reasons & _LEFT_OUT),
         carried_l=_carried_on(outcome, carried.get(outcome.plot.zone.key, outcome.plot.carried_l)),
     )
 
@@ -182,15 +194,18 @@ def _carried_on(outcome: Outcome, carried_l: float) -> float:
     definition, due = outcome.plot.definition, outcome.due
     if not isinstance(definition, TimerDefinition) or due is None:
         return carried_l if isinstance(definition, TimerDefinition) else 0.0
-    if outcome.act:
-        return max(carried_l - max(outcome.litres - _litres(outcome.plot, definition, due), 0.0), 0.0)
+    if outcome.act and due.part == 1:
+        return max(carried_l - max(outcome.litres * outcome.parts - _litres(outcome.plot, definition, due), 0.0), 0.0)
     # What rain gave instead, or a person put off, is not owed any more.
     waived = outcome.plot.reasons & (RAINED | PUT_OFF) or due.left_out is not None
-    missed = outcome.reasons & _MISSED and definition.missed == "carry" and not waived
+    missed = outcome.reasons & (_MISSED | Reason.NO_ROOM_IN_WINDOW) and definition.missed == "carry" and not waived
     return min(carried_l + _litres(outcome.plot, definition, due), definition.litres_day) if missed else carried_l
 
 
 def _litres(plot: Plot, definition: TimerDefinition, due: Due) -> float:
+    """Return what is still to be given of a run. [L]"""
+    if due.part > 1:  # each of its cycles has the season in it already
+        return (due.litres or 0.0) * (due.parts - due.part + 1)
     planned = due.litres if due.litres is not None else (due.seconds or 0.0) * (plot.zone.parameters.flow_l_min or 0.0) / 60.0
     return planned * season_factor(plot, definition, due.planned_ms)
 
@@ -200,26 +215,33 @@ def _due(
     result: TickResult,
     pending: Pending,
     plots: Sequence[Plot],
+    parts: Mapping[str, Due],
     holds: Holds,
     skips: Skips,
     last_ms: int,
     now_ms: int,
 ) -> tuple[dict[str, Due], dict[str, float]]:
-    """Return what is due in which zone, and what zones carry; of what piled up over a pause, the missed is kept as skipped."""
-    chosen: dict[str, Due] = {}
+    """Return what is due in which zone, and what zones carry; of what piled up over a pause, the missed is kept as skipped.
+
+    Parameters
+    ----------
+    parts : mapping
+        Zone key to the next part of a run that goes on there: it comes before what is planned meanwhile.
+    """
+    chosen = dict(parts)
     carried: dict[str, float] = {}
     missed: list[PlannedAct] = []
     for plot, come in pending.find(session, plots, last_ms, now_ms):
         definition = plot.definition
         assert not isinstance(definition, IrrigationDefinition)
-        late_ms = grace_s(definition) * 1000
+        late_ms = patience_s(plot) * 1000
         put_off = bool(holds.bits(plot.zone.key) & PUT_OFF)
         come = [_left_out(plot, due, skips, put_off, now_ms) for due in come]
         in_time = [due for due in come if due.left_out is None and now_ms - due.planned_ms <= late_ms]
         # After an outage one is given, whatever was missed.
         in_time = in_time[-1 if makes_up_once(plot) else 0 :]
         # Of several within their grace the oldest is next; with none, the last missed goes through the rule, for the record.
-        due = chosen[plot.zone.key] = in_time[0] if in_time else come[-1]
+        due = chosen.setdefault(plot.zone.key, in_time[0] if in_time else come[-1])
         if due.left_out is not None and (skip := skips.get((plot.zone.key, due.planned_ms))) is not None:
             holds.add(Hold(plot.zone.key, Reason.SKIPPED_ONCE, {"skipped_once_by": skip.actor}))
         late = [one for one in come if one is not due and one not in in_time]
@@ -256,14 +278,17 @@ def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
         seconds=due.seconds,
         litres=due.litres,
         grams=due.grams,
+        part=due.part,
+        parts=due.parts,
     )
-    held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & (_CALLED | _UNUSABLE) else ()
+    held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & (_CALLED | _UNUSABLE | Reason.SOAKING) else ()
     cause = due.left_out or (f"missed: {', '.join(held_by)}" if held_by else "missed")
-    return PlannedAct(act_key(plot, due.planned_ms), order, "skipped", cause)
+    return PlannedAct(act_key(plot, due.planned_ms, due.part), order, "skipped", cause)
 
 
 def _order(outcome: Outcome, planned_ms: int, now_ms: int) -> Order:
     plot, action = outcome.plot, _ACTIONS[outcome.plot.definition.type]
+    part = 1 if outcome.due is None else outcome.due.part
     return Order(
         device_key=plot.zone.device_key,
         zone_key=plot.zone.key,
@@ -278,4 +303,7 @@ def _order(outcome: Outcome, planned_ms: int, now_ms: int) -> Order:
         litres=outcome.litres if action == "irrigate" else None,
         grams=outcome.grams if action == "feed" else None,
         max_seconds=outcome.max_seconds,
+        part=part,
+        parts=outcome.parts,
+        continues=part < outcome.parts,
     )

@@ -25,7 +25,7 @@ Words: TypeAlias = NDArray[np.int64]
 
 BLOCK_ROWS = 8_192  # rows worked on at a time; 64 KiB a column of float64
 
-FLAG_NAMES = frozenset({"allowed", "busy", "due", "enabled", "latched", "online", "unsettled"})  # columns of bool
+FLAG_NAMES = frozenset({"allowed", "busy", "due", "enabled", "latched", "online", "soaking", "unsettled"})  # columns of bool
 WORD_NAMES = frozenset({"held"})  # columns of int64, for a float64 holds only 53 bits
 
 Table = TypeVar("Table", bound="DataclassInstance")

@@ -31,7 +31,7 @@ class Reason(enum.IntFlag):
     OUTSIDE_HOURS = 1 << 3
     """Local time is outside the zone's allowed hours."""
     SOAKING = 1 << 4
-    """The reading does not yet show the last watering: it is from before the soaking time was over."""
+    """Water is soaking in: the reading is from before that was over, or it is between two cycles of a run."""
     BUDGET_SPENT = 1 << 5
     """Nothing is left of the day's litres."""
     BUDGET_CLIPPED = 1 << 6
@@ -104,6 +104,16 @@ class Reason(enum.IntFlag):
     """A person had this planned moment left out."""
     OUTSIDE_DATES = 1 << 35
     """The schedule is not in force on this date."""
+
+    # What pumps and mains that zones share have room for.
+    QUEUED = 1 << 37
+    """A pump or main has no room now: it waits for its turn."""
+    NO_ROOM_IN_WINDOW = 1 << 38
+    """It waited for its turn until it was too late to begin."""
+    FLOW_ABOVE_RESOURCE = 1 << 39
+    """The zone alone takes more than its pump or main delivers."""
+    WINDOW_TOO_SHORT = 1 << 40
+    """With all its cycles the run takes longer than the allowed hours last."""
 
     # What the sky says.
     RAIN_EXPECTED = 1 << 46

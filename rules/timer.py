@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watering by the clock: so many litres, or so long, at planned moments, more or less by the season.
 
-A run that falls due while something holds it (hours, an act under way, a device that is away) may still begin while its
-grace lasts; later it is missed. Litres that were missed and are carried come on top of the next run, which is cut as every
-run is: to the longest at a time and to what is left of the day's water.
+A run may go in several cycles with a soak between; each cycle after the first is asked for as a run of its own, with its
+share of the litres and a season of 1. A run that falls due while something holds it (hours, an act under way, a device that
+is away) may still begin while its grace lasts; later it is missed. Litres that were missed and are carried come on top of
+the next run, which is cut as every run is: to the longest at a time and to what is left of the day's water.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class TimerParams:
     litres_day : ndarray
         Most water in a local day, 0 or more. [L]
     max_seconds : ndarray
-        Longest run, above 0. [s]
+        Longest run, all its cycles together, above 0. [s]
     min_seconds : ndarray
         Shortest run worth beginning, 0 or more. [s]
     """
@@ -89,6 +90,8 @@ class TimerCalendar:
         The moment of a planned run has come and it was not given yet.
     allowed : ndarray of bool
         Local time is inside the allowed hours.
+    soaking : ndarray of bool
+        Nothing is due, for it is between two cycles of a run.
     litres : ndarray
         What is planned, 0 or more; NaN where it is planned by time. [L]
     seconds : ndarray
@@ -101,6 +104,7 @@ class TimerCalendar:
 
     due: Flags
     allowed: Flags
+    soaking: Flags
     litres: Numbers
     seconds: Numbers
     late_s: Numbers
@@ -185,7 +189,8 @@ def _ask(state: TimerState, params: TimerParams, calendar: TimerCalendar, now: f
             (Reason.INVALID_PARAMETER, params.enabled & ~sound),
             (Reason.RUN_DUE, called),
             (Reason.RUN_MISSED, missed),
-            (Reason.NO_RUN_DUE, sound & ~due),
+            (Reason.NO_RUN_DUE, sound & ~due & ~calendar.soaking),
+            (Reason.SOAKING, sound & ~due & calendar.soaking),
             *holds,
             (Reason.SEASON_OUT, called & (params.season <= 0.0)),
             (Reason.CARRIED, free & (state.carried > 0.0)),

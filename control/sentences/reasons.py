@@ -71,9 +71,22 @@ REASONS: Final[dict[str, Words]] = {
         "the agency's {month_budget:.0f} L of water for this month are spent",
     ),
     "valve-test": ("uji katup sedang berjalan", "a test of the valves is under way"),
+    "flow-above-resource": (
+        "debitnya {flow:.0f} L/menit, {resource_title} paling banyak {resource_flow:.0f}",
+        "it takes {flow:.0f} L/min, {resource_title} gives at most {resource_flow:.0f}",
+    ),
+    "window-too-short": (
+        "jam penyiraman terlalu pendek untuk semua siklusnya",
+        "the allowed hours are too short for all its cycles",
+    ),
+    "no-room-in-window": (
+        "sampai waktunya lewat tidak mendapat giliran di {resource_title}",
+        "it did not get its turn on {resource_title} in time",
+    ),
     "outside-hours": ("di luar jam yang diizinkan", "it is outside the allowed hours"),
     "outside-dates": ("di luar tanggal jadwal", "the schedule is not in force on this date"),
     "soaking": ("air masih meresap", "the water is still soaking in"),
+    "queued": ("menunggu giliran di {resource_title}", "it waits for its turn on {resource_title}"),
     "below-useful-run": ("kekurangan air terlalu sedikit", "too little is missing to be worth a run"),
     "wet-enough": (
         "tanah masih cukup basah ({soil_moisture:.1%}, batas {low:.1%})",

@@ -36,6 +36,7 @@ from tirta.client.forecasts import Forecast, ForecastDetail, ForecastEntry, NewF
 from tirta.client.people import Entry, Grant, Invitation, NewToken, Person, Session, Token, Verdict
 from tirta.client.places import Agency, Budget, City, Holiday, Holidays, Point, Site
 from tirta.client.reports import DayReport, DayRow, DayTotals
+from tirta.client.resources import Resource
 from tirta.client.schedules import (
     Assumption,
     Daily,
@@ -130,6 +131,7 @@ __all__ = [
     "Recurrence",
     "Replay",
     "Replays",
+    "Resource",
     "Retry",
     "Row",
     "Schedule",

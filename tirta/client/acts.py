@@ -80,6 +80,8 @@ class Act(msgspec.Struct, frozen=True):
     amount: Amounts
     result: Amounts
     max_seconds: int | None
+    part: int
+    parts: int
     planned: datetime
     issued: datetime
     expires: datetime

@@ -30,6 +30,7 @@ from tirta.client.forecasts import Forecasts
 from tirta.client.people import Audit, People, Session, Tokens
 from tirta.client.places import Agencies, Cities, Sites
 from tirta.client.reports import Reports
+from tirta.client.resources import Resources
 from tirta.client.schedules import Schedules
 from tirta.client.suspensions import Suspensions
 from tirta.client.troubles import Alarms, Quarantine
@@ -121,6 +122,7 @@ class Client:
         self.sites = Sites(calls)
         self.devices = Devices(calls)
         self.zones = Zones(calls)
+        self.resources = Resources(calls)
         self.schedules = Schedules(calls)
         self.acts = Acts(calls)
         self.decisions = Decisions(calls)

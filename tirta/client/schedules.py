@@ -59,6 +59,7 @@ class Irrigation(msgspec.Struct, frozen=True, tag_field="type", tag="irrigation"
     soak_s: int | msgspec.UnsetType = msgspec.UNSET
     min_seconds: int | msgspec.UnsetType = msgspec.UNSET
     closed: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    priority: int | msgspec.UnsetType = msgspec.UNSET
     rain_skip: RainSkip | msgspec.UnsetType | None = msgspec.UNSET
     season: list[float] | msgspec.UnsetType = msgspec.UNSET
     first: date | msgspec.UnsetType | None = msgspec.UNSET
@@ -126,6 +127,10 @@ class Timer(msgspec.Struct, frozen=True, tag_field="type", tag="timer", omit_def
     max_seconds: int | msgspec.UnsetType = msgspec.UNSET
     min_seconds: int | msgspec.UnsetType = msgspec.UNSET
     rain_skip: RainSkip | msgspec.UnsetType | None = msgspec.UNSET
+    priority: int | msgspec.UnsetType = msgspec.UNSET
+    wait_s: int | msgspec.UnsetType = msgspec.UNSET
+    cycle_s: int | msgspec.UnsetType = msgspec.UNSET
+    cycle_soak_s: int | msgspec.UnsetType = msgspec.UNSET
     first: date | msgspec.UnsetType | None = msgspec.UNSET
     last: date | msgspec.UnsetType | None = msgspec.UNSET
 

@@ -13,12 +13,13 @@ import pytest
 
 from api.openapi import describe
 from api.permissions import PERMISSIONS
-from control import alarms, forecasts, people, places, registry, schedules, suspending, suspensions, tokens
+from control import alarms, forecasts, people, places, registry, resources, schedules, suspending, suspensions, tokens
 from control.access import ROLES, Grant, Scope
 from control.alarms import Alarm
 from control.audit import Trail
 from control.forecasts import ForecastEntry
 from control.ids import new_id
+from control.resources import ResourceDetails
 from tests.unit.api.house import BED, IRRIGATION, SITE, START_MS, House, open_house
 from tests.unit.api.permissions import ALLOWED, as_markdown
 
@@ -33,6 +34,7 @@ LISTS = (
         "sites",
         "devices",
         "zones",
+        "resources",
         "schedules",
         "acts",
         "decisions",
@@ -71,6 +73,8 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         places.create_agency(session, "bpp", agency, agency.upper(), trail=TRAIL)
         registry.create_site(session, site, site, "Asia/Makassar", registry.SiteDetails(key), now_ms=START_MS, trail=TRAIL)
         registry.create_device(session, site, device, "irrigation-controller", device, [zone], "$7$", now_ms=START_MS)
+        details = ResourceDetails(zones=(f"{site}:{device}:1",))
+        resource = resources.create_resource(session, site, "pump", "Pump", details, trail=TRAIL)
         schedule = schedules.create_schedule(session, f"{site}:{device}:1", IRRIGATION, now_ms=START_MS)
         person = people.create_person(session, f"p-{agency}", "P", home=Scope("agency", key), trail=TRAIL)
         grants = (Grant("viewer", Scope("agency", key)),)
@@ -87,6 +91,7 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         "site": site,
         "device": f"{site}:{device}",
         "zone": f"{site}:{device}:1",
+        "resource": resource.key,
         "schedules": schedule.id,
         "alarms": alarm.id,
         "forecasts": forecast.id,
@@ -130,6 +135,8 @@ def body_for(route: str, ids: dict[str, str], role: str) -> Any:
         "PUT /api/v1/devices/{device}/config": {"telemetry_s": 300},
         "POST /api/v1/devices/{device}/certificate": {"request": "a signing request"},
         "PATCH /api/v1/zones/{zone}": {"title": "Bedeng"},
+        "POST /api/v1/resources": {"site": ids["site"], "resource": f"new-{role}", "title": "Pompa", "zones": [ids["zone"]]},
+        "PATCH /api/v1/resources/{resource}": {"title": "Pompa"},
         "POST /api/v1/schedules": {"zone": ids["zone"], "definition": IRRIGATION, "enabled": False},
         "POST /api/v1/schedules/preview": {"zone": ids["zone"], "definition": IRRIGATION, "days": 1},
         "PUT /api/v1/schedules/{record}": {"definition": IRRIGATION},
@@ -225,7 +232,7 @@ async def test_every_route_at_another_agencys_things_finds_nothing(role: str, tm
             house.tokens[role] = tokens.create(session, "me", (Grant(role, SCOPES[role]),), now_ms=START_MS)[0]
         async with house.client(role) as client:
             for route in ROUTES:
-                named = re.search(r"{(agency|site|device|zone|record)}", route) or body_for(route, foreign, role)
+                named = re.search(r"{(agency|site|device|zone|resource|record)}", route) or body_for(route, foreign, role)
                 if not named or route in NOT_OURS or any(part in route for part in ABOVE):
                     continue
                 seen += 1

@@ -27,6 +27,7 @@ from tirta.client import (
     people,
     places,
     reports,
+    resources,
     schedules,
     suspensions,
     troubles,
@@ -109,7 +110,7 @@ def test_type_has_exactly_the_fields_of_its_schema(name: str) -> None:
 
 def calls() -> dict[str, str | None]:
     """Return every call in the sources: "METHOD path" with the names in it left empty, and the type of its answer."""
-    modules = (acts, devices, forecasts, people, places, reports, schedules, suspensions, troubles, whole, zones)
+    modules = (acts, devices, forecasts, people, places, reports, resources, schedules, suspensions, troubles, whole, zones)
     text = "".join(inspect.getsource(module) for module in modules)
     text = text.replace('f"{_QUARANTINE}', 'f"/api/v1/quarantine').replace(", _QUARANTINE,", ', "/api/v1/quarantine",')
     found: dict[str, str | None] = {}
