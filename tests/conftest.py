@@ -10,4 +10,5 @@ from tests.servers.postgres import empty_database, postgres_server
 __all__ = ["empty_database", "postgres_server"]
 
 settings.register_profile("tirta", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("tirta")
