@@ -6,11 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from control import forecasts, ledger, registry, resources, schedules, suspending
+from control import budgets, forecasts, ledger, registry, resources, schedules, suspending
 from control.audit import Trail
 from control.database import Database
 from control.forecasts import ForecastEntry
+from control.ids import new_id
+from control.models import ActRow
 from control.preview import Preview, Wanted
 from control.preview_difference import compare
 from control.preview_run import Foreshown
@@ -186,3 +189,22 @@ async def test_preview_of_a_run_that_rain_takes_says_so_and_shows_what_it_counts
     assert {one.act.state for one in foreseen.acts} == {"skipped"}
     assert "rain-expected" in (foreseen.acts[1].why or pytest.fail("no reason")).reasons
     assert [code for code, _ in assumptions(foreseen)] == ["forecast", "devices-obey"]
+
+
+async def test_preview_within_what_the_whole_agency_has_left_is_what_the_controller_then_does(pilot: Database) -> None:
+    there = await stage(pilot, (BED, TIMER))
+    with pilot.session() as session:
+        key = registry.get_site(session, "pilot").agency
+        budgets.set_budget(session, key, (500.0,) * 12, trail=Trail("Sari", "person", 0))
+        order = ledger.Order(
+            "pilot:pond", None, "irrigate", "manual", 0, "Sari", at("04:00"), at("04:00"), at("04:00"), litres=400.0
+        )  # fmt: skip
+        act, _ = ledger.plan_act(session, new_id(at("04:00")), order)
+        session.execute(
+            update(ActRow).where(ActRow.id == act.id).values(state="done", begun_ms=at("04:00"), ended_ms=at("04:30"))
+        )
+    foreseen = look(there, Wanted(BED, in_force(pilot, BED)), days=1)
+    acts = [act for act in await and_then(there) if act.zone_key == BED]
+
+    assert done(acts) == done(foreseen_by_then(foreseen))
+    assert [(one.runs, one.act.litres) for one in foreseen_by_then(foreseen)] == [(True, 60.0), (True, 40.0), (False, 60.0)]

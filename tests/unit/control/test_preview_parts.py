@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from control.forecasts import Forecast, ForecastEntry
+from control.models import Row
 from control.preview_difference import compare
+from control.preview_ground import LEFT_OUT
 from control.preview_run import Foreshown
 from control.preview_weather import Soil, spells_of
 from control.records import Act
@@ -78,3 +80,17 @@ def test_compare_tells_added_removed_moved_and_other_amounts_in_order_of_time() 
         ("amount", "06:00"), ("moved", "07:00"), ("removed", "08:00"), ("moved", "10:00"), ("added", "12:00"),
     ]  # fmt: skip
     assert [(day.litres_before, day.litres) for day in days] == [(180.0, 250.0)]
+
+
+def test_what_a_ground_leaves_out_are_tables_that_no_tick_reads() -> None:
+    assert set(Row.metadata.tables) >= LEFT_OUT
+    assert not LEFT_OUT & {
+        "act",
+        "schedule",
+        "zone",
+        "zone_state",
+        "controller_state",
+        "suspension",
+        "water_budget",
+        "resource",
+    }
