@@ -21,9 +21,9 @@ from rules.reasons import Reason
 __all__ = ["waking"]
 
 MINUTE_MS: Final = 60_000
-QUEUED: Final = 1 << 37  # waits for its turn on a pump
+QUEUED: Final = Reason.QUEUED
 QUARTER_MS: Final = 15 * MINUTE_MS
-CALLED: Final = Reason.RUN_DUE | Reason.MEAL_DUE | Reason.DRY | Reason.LATCHED
+CALLED: Final = Reason.RUN_DUE | Reason.MEAL_DUE | Reason.DRY | Reason.LATCHED | Reason.SOAKING
 # What these say of a zone stays so as long as nothing is given there and no day begins.
 LASTING: Final = (
     Reason.BELOW_USEFUL_RUN
@@ -93,7 +93,7 @@ def waking(
     if acted or not reasons & CALLED:
         return
     if not isinstance(definition, IrrigationDefinition):
-        yield from _graces(plot, definition, agenda, now_ms)
+        yield from _graces(plot, definition, agenda, reasons, ended_ms, now_ms)
     unknown = reasons & ~int(CALLED | LASTING | TIMED) & ~(0 if alone else QUEUED)
     if unknown:
         patient = unknown & ~int(RAIN) == 0 and isinstance(definition, IrrigationDefinition)
@@ -105,11 +105,24 @@ def waking(
         yield over_ms
 
 
-def _graces(plot: Plot, definition: TimerDefinition | FeedingDefinition, agenda: Agenda, now_ms: int) -> Iterator[int]:
+def _graces(
+    plot: Plot,
+    definition: TimerDefinition | FeedingDefinition,
+    agenda: Agenda,
+    reasons: int,
+    ended_ms: int | None,
+    now_ms: int,
+) -> Iterator[int]:
     """Give when what has come and may be given still is missed."""
     grace_ms = grace_s(definition) * 1000
     if isinstance(definition, TimerDefinition) and definition.missed == "once":
         grace_ms = put_off_grace_s(definition) * 1000  # longer it waits only for what nobody put off
+    if isinstance(definition, TimerDefinition):
+        if reasons & QUEUED:
+            grace_ms = max(grace_ms, definition.wait_s * 1000)
+        # The next cycle of a run is late from the end of its soak on.
+        if ended_ms is not None and (missed_ms := ended_ms + definition.cycle_soak_s * 1000 + grace_ms + MINUTE_MS) > now_ms:
+            yield missed_ms
     for due in agenda.due(plot, max(now_ms - grace_ms - MINUTE_MS, plot.since_ms), now_ms):
         if (missed_ms := due.planned_ms + grace_ms + MINUTE_MS) > now_ms:
             yield missed_ms
@@ -118,7 +131,7 @@ def _graces(plot: Plot, definition: TimerDefinition | FeedingDefinition, agenda:
 def _pause_s(definition: IrrigationDefinition | TimerDefinition | FeedingDefinition) -> int:
     if isinstance(definition, IrrigationDefinition):
         return definition.soak_s
-    return definition.min_gap_s if isinstance(definition, FeedingDefinition) else 0
+    return definition.min_gap_s if isinstance(definition, FeedingDefinition) else definition.cycle_soak_s
 
 
 def _next_edge(plot: Plot, hours: Sequence[tuple[str, str]], now_ms: int) -> int:

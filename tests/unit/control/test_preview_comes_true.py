@@ -157,7 +157,12 @@ async def test_preview_of_a_change_is_what_the_controller_does_after_it_is_saved
     assert [(day.litres_before, day.litres) for day in days] == [(180.0, 50.0)]
 
 
-async def test_preview_of_beds_on_one_pump_queues_them_as_the_controller_does(pilot: Database) -> None:
+@pytest.mark.parametrize(
+    ("more", "count"), [({}, 3), ({"cycle_s": 120, "cycle_soak_s": 600}, 9), ({"wait_s": 240, "late_s": 0}, 3)]
+)
+async def test_preview_of_beds_on_one_pump_queues_them_as_the_controller_does(
+    pilot: Database, more: dict[str, Any], count: int
+) -> None:
     bed = ZoneParameters(area_m2=4.0, root_depth_m=0.3, flow_l_min=12.0, max_seconds=900, litres_day=400.0)
     with pilot.session() as session:
         registry.create_device(
@@ -166,7 +171,7 @@ async def test_preview_of_beds_on_one_pump_queues_them_as_the_controller_does(pi
         )  # fmt: skip
         shared = resources.ResourceDetails(max_zones=1, zones=(BED, "pilot:row:1", "pilot:row:2"))
         resources.create_resource(session, "pilot", "pump", "Pump", shared, trail=Trail("t", "local", at("04:00")))
-    run = {"type": "timer", "starts": [{"time": "06:00", "litres": 60.0}], "litres_day": 200.0}
+    run = {"type": "timer", "starts": [{"time": "06:00", "litres": 60.0}], "litres_day": 200.0} | more
     there = await stage(pilot, (BED, run), ("pilot:row:1", run), ("pilot:row:2", run))
     await there.online("row")
     foreseen = look(there, Wanted(BED, in_force(pilot, BED)), days=1)
@@ -174,7 +179,7 @@ async def test_preview_of_beds_on_one_pump_queues_them_as_the_controller_does(pi
 
     assert set(foreseen.ground.zones) == {BED, "pilot:row:1", "pilot:row:2"}
     assert done(acts) == done(foreseen_by_then(foreseen))
-    assert len(acts) == 3
+    assert len(acts) == count
 
 
 async def test_preview_of_a_run_that_rain_takes_says_so_and_shows_what_it_counts_on(pilot: Database) -> None:
