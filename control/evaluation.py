@@ -11,15 +11,14 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Protocol
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from control import hours
 from control.agenda import Due, patience_s
-from control.calendars import clock_minutes, in_hours, local_date
+from control.calendars import local_date
 from control.commands import whole_seconds
 from control.definitions import FeedingDefinition, IrrigationDefinition, TimerDefinition
 from control.holds import Holds
@@ -30,7 +29,6 @@ from control.records import Seen, ZoneParameters
 from rules import feeding, irrigation, timer
 from rules.interlocks import STOP_MARGIN
 from rules.plan import Plan
-from rules.reasons import Reason
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -104,12 +102,12 @@ def water(
         online=_flags(plot.online for plot in plots),
         since_last_s=since_last_s,
         latched=_flags(plot.latched for plot in plots),
-        held=_held(plots, holds) | _out_of_force(plots, definitions, now_ms),
+        held=_held(plots, holds) | hours.out_of_force(plots, definitions, now_ms),
     )
     params = _irrigation_params(plots, definitions, given, stale_s, now_ms)
-    calendar = irrigation.IrrigationCalendar(allowed=_allowed(plots, definitions, now_ms))
+    calendar = irrigation.IrrigationCalendar(allowed=hours.allowed(plots, definitions, now_ms))
     plan = irrigation.evaluate(state, params, calendar, now_ms / 1000)
-    opened = _opened(plots, definitions, now_ms if last_ms is None else last_ms, now_ms)
+    opened = hours.opened(plots, definitions, now_ms if last_ms is None else last_ms, now_ms)
     return _outcomes(plots, plan, (state, params, calendar), [None] * len(plots), holds, opened)
 
 
@@ -143,7 +141,7 @@ def feed(
     params = _feeding_params(definitions, given, stale_s)
     calendar = feeding.FeedingCalendar(
         due=_flags(meal is not None for meal in meals),
-        allowed=_allowed(plots, definitions, now_ms),
+        allowed=hours.allowed(plots, definitions, now_ms),
         grams=_numbers(None if meal is None else meal.grams for meal in meals),
         late_s=_numbers(None if meal is None else (now_ms - meal.planned_ms) / 1000 for meal in meals),
         grace_s=_numbers(one.late_s for one in definitions),
@@ -185,7 +183,7 @@ def water_by_clock(
         online=_flags(plot.online for plot in plots),
         held=_held(plots, holds),
     )
-    months = _dates(plots, now_ms)
+    months = hours.dates_of(plots, now_ms)
     flow, season, max_seconds, min_seconds, litres_day = _columns(
         (
             plot.zone.parameters.flow_l_min,
@@ -206,7 +204,7 @@ def water_by_clock(
     )
     calendar = timer.TimerCalendar(
         due=_flags(due is not None and due.since_ms <= now_ms for due in dues),
-        allowed=_allowed(plots, definitions, now_ms),
+        allowed=hours.allowed(plots, definitions, now_ms),
         soaking=_flags(due is not None and due.since_ms > now_ms for due in dues),
         litres=_numbers(None if due is None else due.litres for due in dues),
         seconds=_numbers(None if due is None else due.seconds for due in dues),
@@ -246,24 +244,6 @@ def season_factor(plot: Plot, definition: TimerDefinition, at_ms: int) -> float:
     return definition.season[local_date(plot.timezone, at_ms).month - 1]
 
 
-def _dates(plots: Sequence[Plot], now_ms: int) -> dict[ZoneInfo, date]:
-    """Return the local date in each time zone of plots."""
-    return {zone: local_date(zone, now_ms) for zone in {plot.timezone for plot in plots}}
-
-
-def _out_of_force(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], now_ms: int) -> NDArray[np.int64]:
-    """Return what holds beds by the dates and the season of their own schedules: they have no planned moments to leave out."""
-    days = _dates(plots, now_ms)
-    held = np.zeros(len(plots), dtype=np.int64)
-    for row, (plot, one) in enumerate(zip(plots, definitions, strict=True)):
-        day = days[plot.timezone]
-        if not one.in_force(day):
-            held[row] |= Reason.OUTSIDE_DATES
-        if one.season[day.month - 1] == 0.0:
-            held[row] |= Reason.SEASON_OUT
-    return held
-
-
 def _irrigation_params(
     plots: Sequence[Plot],
     definitions: Sequence[IrrigationDefinition],
@@ -271,7 +251,7 @@ def _irrigation_params(
     stale_s: float,
     now_ms: int,
 ) -> irrigation.IrrigationParams:
-    days = _dates(plots, now_ms)
+    days = hours.dates_of(plots, now_ms)
     low, high, root_depth, area, flow, max_seconds, min_seconds, litres_day, soak_s = _columns(
         (
             one.low,
@@ -328,35 +308,6 @@ def _feeding_params(
         grams_per_second=grams_per_second,
         max_seconds=max_seconds,
     )
-
-
-def _allowed(
-    plots: Sequence[Plot],
-    definitions: Sequence[IrrigationDefinition | TimerDefinition | FeedingDefinition],
-    now_ms: int,
-) -> NDArray[np.bool_]:
-    known: dict[tuple[object, ...], bool] = {}  # many plots have the same hours
-
-    def inside(plot: Plot, hours: Sequence[tuple[str, str]]) -> bool:
-        key = (plot.timezone, *hours)
-        if (found := known.get(key)) is None:
-            found = known[key] = in_hours(hours, plot.timezone, now_ms)
-        return found
-
-    return _flags(
-        inside(plot, one.hours) and not (one.closed and inside(plot, one.closed))
-        for plot, one in zip(plots, definitions, strict=True)
-    )
-
-
-def _opened(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], last_ms: int, now_ms: int) -> Sequence[bool]:
-    """Tell of each plot whether one of its windows has begun in (last, now]."""
-    if last_ms >= now_ms:
-        return [False] * len(plots)
-    begun: dict[ZoneInfo, frozenset[str]] = {}  # by time zone, the minutes of the clock that have come since
-    for zone in {plot.timezone for plot in plots}:
-        begun[zone] = clock_minutes(zone, last_ms, now_ms)
-    return [any(start in begun[plot.timezone] for start, _ in one.hours) for plot, one in zip(plots, definitions, strict=True)]
 
 
 def _outcomes(

@@ -128,5 +128,5 @@ def _seasoned(plot: Plot, due: Due) -> Due:
 
 def _window_starts(definition: IrrigationDefinition, zone: ZoneInfo, after_ms: int, upto_ms: int) -> list[int]:
     days = {local_date(zone, after_ms), local_date(zone, upto_ms)}
-    found = {instant(day, minutes_of(start), zone) for day in days for start, _ in definition.hours}
+    found = {instant(day, minutes_of(start), zone) for day in days if definition.in_force(day) for start, _ in definition.hours}
     return sorted(at_ms for at_ms in found if after_ms < at_ms <= upto_ms)
