@@ -26,6 +26,7 @@ from control.models import ActRow, ControllerRow, DeviceRow, TransitionRow, Zone
 from control.moments import PlannedMoment, planned_moments
 from control.records import Act, Decision, Site
 from control.sentences import Language
+from control.sentences.acts import CAUSES
 from control.sentences.moments import act_because, moment_sentence
 from control.sentences.reasons import REASONS
 from control.sites import get_site
@@ -218,7 +219,7 @@ def _zones(moments: Sequence[PlannedMoment]) -> list[str]:
 
 def _row_of_act(act: Act, sort: Sort, grounds: _Grounds) -> DayRow:
     held_by, decision = grounds.held_by.get(act.id, ()), grounds.of_acts.get(act.id)
-    held = next((name for name in REASONS if name in held_by), None)
+    held = next((name for name in (*REASONS, *CAUSES) if name in held_by), None)
     return DayRow(
         zone_key=act.zone_key,
         device_key=act.device_key,

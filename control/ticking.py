@@ -121,7 +121,7 @@ def leave_out(session: Session, zone_key: str, now_ms: int) -> list[Act]:
     last_ms = now_ms if state is None else min(state.last_tick_ms, now_ms)
     load_plots(session, cache := PlotCache(), zone_key)
     pending = Pending().find(session, cache.timed, last_ms, now_ms)
-    plans = [replace(_skipped(plot, due, now_ms), cause="schedule-changed") for plot, dues in pending for due in dues]
+    plans = [replace(_skipped(plot, due, last_ms, now_ms), cause="schedule-changed") for plot, dues in pending for due in dues]
     return [act for act, new in plan_acts(session, plans) if new]
 
 
@@ -134,7 +134,7 @@ def _conclude(
     now_ms: int,
 ) -> None:
     """Plan the acts that outcomes ask for, and keep the decisions."""
-    plans = [_plan(outcome, now_ms) for outcome in outcomes]
+    plans = [_plan(outcome, last_ms, now_ms) for outcome in outcomes]
     planned = plan_acts(session, [part for parts in plans for part in parts])
     later = [parts[0].order for parts in plans if parts and parts[0].order.part > 1]
     followed(session, [part_id(order, order.part - 1) for order in later])
@@ -148,7 +148,7 @@ def _conclude(
     result.decisions += store_decisions(session, findings)
 
 
-def _plan(outcome: Outcome, now_ms: int) -> Sequence[PlannedAct]:
+def _plan(outcome: Outcome, last_ms: int, now_ms: int) -> Sequence[PlannedAct]:
     """Return the act that an outcome asks for, or what is left out: of a run in cycles, all of it that is still to come."""
     due = outcome.due
     if outcome.act:
@@ -156,7 +156,7 @@ def _plan(outcome: Outcome, now_ms: int) -> Sequence[PlannedAct]:
         order = _order(outcome, planned_ms, now_ms)
         return [PlannedAct(act_key(outcome.plot, planned_ms, order.part), order)]
     if due is not None and (due.left_out or _is_over(outcome, now_ms)):
-        skipped = _skipped(outcome.plot, due, now_ms)
+        skipped = _skipped(outcome.plot, due, last_ms, now_ms)
         why = names(outcome.reasons & _LEFT_OUT & ~_MISSED)
         return rest_of(replace(skipped, cause=why[0]) if why and not due.left_out else skipped)
     return []
@@ -245,7 +245,7 @@ def _due(
         if due.left_out is not None and (skip := skips.get((plot.zone.key, due.planned_ms))) is not None:
             holds.add(Hold(plot.zone.key, Reason.SKIPPED_ONCE, {"skipped_once_by": skip.actor}))
         late = [one for one in come if one is not due and one not in in_time]
-        missed += [_skipped(plot, one, now_ms) for one in late]
+        missed += [_skipped(plot, one, last_ms, now_ms) for one in late]
         if late and isinstance(definition, TimerDefinition) and definition.missed == "carry" and not put_off:
             more = sum(_litres(plot, definition, one) for one in late if one.left_out is None)
             carried[plot.zone.key] = min(plot.carried_l + more, definition.litres_day)
@@ -264,7 +264,7 @@ def _left_out(plot: Plot, due: Due, skips: Skips, put_off: bool, now_ms: int) ->
     return due
 
 
-def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
+def _skipped(plot: Plot, due: Due, last_ms: int, now_ms: int) -> PlannedAct:
     order = Order(
         device_key=plot.zone.device_key,
         zone_key=plot.zone.key,
@@ -282,6 +282,8 @@ def _skipped(plot: Plot, due: Due, now_ms: int) -> PlannedAct:
         parts=due.parts,
     )
     held_by = names(plot.reasons & ~_NOT_HOLDING) if plot.reasons & (_CALLED | _UNUSABLE | Reason.SOAKING) else ()
+    if due.planned_ms > last_ms:  # it came and was over between two ticks
+        held_by = ("not-running",)
     cause = due.left_out or (f"missed: {', '.join(held_by)}" if held_by else "missed")
     return PlannedAct(act_key(plot, due.planned_ms, due.part), order, "skipped", cause)
 

@@ -66,6 +66,10 @@ CAUSES: Final[dict[str, Words]] = {
     "rain-delay": ("ditunda karena hujan", "put off because of rain"),
     "skipped-once": ("dilewati sekali", "skipped once"),
     "missed": ("terlewat", "missed"),
+    "not-running": (
+        "waktu itu Tirta tidak berjalan, atau jamnya dimajukan",
+        "Tirta did not run then, or its clock was put forward",
+    ),
     "schedule-changed": ("jadwalnya diubah atau dihentikan", "its schedule was changed or ended"),
     "no-answer": ("perangkat tidak menjawab", "the device gave no answer"),
     "seen-by-hand": ("dipastikan oleh orang", "settled by a person"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from control.records import Act, Decision, Seen
-from control.sentences.acts import ACTIONS, act_sentence
+from control.sentences.acts import ACTIONS, CAUSES, act_sentence, reason_words
 from control.sentences.decisions import decision_why
 from control.sentences.numbers import Language, Words, number, which
 from control.sentences.reasons import REASONS
@@ -47,7 +47,8 @@ def act_because(act: Act, held_by: Iterable[str], decision: Decision | None, lan
     inputs: Mapping[str, Seen] = {} if decision is None else decision.inputs
     if act.state == "skipped":
         names = tuple(name for name in held_by if name in REASONS)
-        why = decision_why(Decision(0, act.zone_key or "", 0, "", False, names, inputs, None), language)
+        causes = [reason_words(name, language) for name in held_by if name in CAUSES and name not in REASONS]
+        why = "; ".join(causes) or decision_why(Decision(0, act.zone_key or "", 0, "", False, names, inputs, None), language)
     else:
         why = "" if decision is None or not decision.acted or decision.kind == "timer" else decision_why(decision, language)
     return f"{said[:-1]}; {why}." if why else said

@@ -79,8 +79,8 @@ def _wrong_in(row: DayRow, began: Mapping[str, int], ended: frozenset[str]) -> l
     times = began.get(row.act or "", 0)
     if times > 1:
         wrong.append(f"began {times} times")
-    if (times == 1) != (row.state in MOVED) and row.state != "failed":
-        wrong.append(f"began {times} times")
+    if (times == 1 and row.state not in MOVED) or (times == 0 and row.state == "done"):
+        wrong.append(f"truly began {times} times")
     if row.state == "done" and row.result.litres is None and row.result.grams is None:
         wrong.append("does not say what was given")
     return wrong
