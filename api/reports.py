@@ -51,6 +51,8 @@ class DayRowAnswer(BaseModel):
     reason: str | None = Field(description="Why it stands so.", examples=["offline"])
     schedule: str | None = Field(description="Id of the schedule.", examples=["01KAQZ7J5RT0M3Q4W1D0V6B3NM"])
     version: int = Field(description="Version of the schedule that counted then.", examples=[1])
+    part: int = Field(description="Which part of a run in cycles this is; each is a row, the run counts once.", examples=[1])
+    parts: int = Field(description="Of how many.", examples=[1])
     act: str | None = Field(description="Id of the act.", examples=["01KAQZ7J5RT0M3Q4W1D0V6B3NM"])
     amount: Amounts = Field(description="What was planned or asked for.")
     result: Amounts = Field(description="What was truly done, as the device says.")
@@ -164,6 +166,8 @@ def _row(row: DayRow) -> DayRowAnswer:
         reason=row.reason,
         schedule=row.schedule_id,
         version=row.version,
+        part=1 if act is None else act.part,
+        parts=1 if act is None else act.parts,
         act=None if act is None else act.id,
         amount=Amounts(
             seconds=None if asked is None else asked.seconds,

@@ -44,6 +44,7 @@ KEPT_MS: Final = 80 * DAY_MS  # of a moment that lies further back, the decision
 _LANGUAGES: Final[tuple[Language, ...]] = ("id", "en")
 
 Sort: TypeAlias = Literal["calendar", "rule", "hand", "board", "other"]
+_UNDER_WAY: Final = frozenset(OPEN) | {"ahead", "waiting"}
 _SORTS: Final[dict[str, Sort]] = {"manual": "hand", "device": "board"}
 
 
@@ -150,9 +151,8 @@ def day_report(session: Session, site_name: str, *, day: date | None = None, now
     if not FIRST_DAY <= day <= today + timedelta(days=MAX_AHEAD_DAYS):
         raise Invalid("date", f"from {FIRST_DAY} to {MAX_AHEAD_DAYS} days ahead")
     start_ms, end_ms = instant(day, 0, site.zone), instant(day + timedelta(days=1), 0, site.zone)
-    rows, totals = _rows(session, site_name, start_ms, end_ms, now_ms), Totals()
-    for row in rows:
-        _count(totals, row)
+    rows = _rows(session, site_name, start_ms, end_ms, now_ms)
+    totals = _totals(rows)
     return DayReport(site, day, start_ms, end_ms, now_ms, rows[:MAX_ROWS], totals, max(len(rows) - MAX_ROWS, 0))
 
 
@@ -284,19 +284,36 @@ def _place(row: DayRow) -> tuple[str, int]:
     return row.device_key, 0 if row.zone_key is None else int(row.zone_key.rpartition(":")[2])
 
 
+def _totals(rows: Sequence[DayRow]) -> Totals:
+    totals = Totals()
+    moments: dict[tuple[object, ...], list[DayRow]] = {}
+    for row in rows:
+        if row.act is not None:
+            totals.litres += row.act.result_litres or 0.0
+            totals.grams += row.act.result_grams or 0.0
+        if row.sort == "calendar":
+            moments.setdefault((row.schedule_id, row.version, row.zone_key, row.at_ms), []).append(row)
+        else:
+            totals.others[row.sort] += 1
+    for parts in moments.values():
+        _count(totals, max(parts, key=_weight))
+    return totals
+
+
+def _weight(row: DayRow) -> int:
+    """Return how much a part of a run weighs in what is said of the whole: what is open most, what was done least."""
+    if row.state in _UNDER_WAY:
+        return 2
+    return 0 if row.state == "done" else 1
+
+
 def _count(totals: Totals, row: DayRow) -> None:
-    if row.act is not None:
-        totals.litres += row.act.result_litres or 0.0
-        totals.grams += row.act.result_grams or 0.0
-    if row.sort != "calendar":
-        totals.others[row.sort] += 1
-        return
     totals.planned += 1
     if row.state == "done":
         totals.done += 1
     elif row.state == "without-row":
         totals.without_row += 1
-    elif row.state in OPEN or row.state in ("ahead", "waiting"):
+    elif row.state in _UNDER_WAY:
         totals.open[row.state] += 1
     else:
         totals.not_done[row.state if row.reason is None else f"{row.state}: {row.reason}"] += 1

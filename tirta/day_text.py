@@ -90,7 +90,7 @@ def day_lines(report: DayReport, language: Language) -> Iterator[str]:
 
 def _row_lines(row: DayRow, zone: ZoneInfo, language: Language) -> Iterator[str]:
     word = which(language)
-    state = _state(row.state, language)
+    state = _state(row.state, language) + (f" {row.part}/{row.parts}" if row.parts > 1 else "")
     sort = _SORTS[row.sort][word]
     times = [_time(at, zone) for at in (row.at, row.begun, row.ended)]
     asked, given = (_amount(amount, language) for amount in (row.amount, row.result))

@@ -28,6 +28,8 @@ class DayRow(msgspec.Struct, frozen=True):
     reason: str | None
     schedule: str | None
     version: int
+    part: int
+    parts: int
     act: str | None
     amount: Amounts
     result: Amounts
