@@ -17,6 +17,7 @@ from typing import Final, Literal
 from control.agenda import grace_s
 from control.calendars import in_hours, instant, minutes_of
 from control.definitions import AnyDefinition, FeedingDefinition, TimerDefinition, meal_grams, planned_starts
+from control.queueing import MAX_CYCLES
 from control.records import Schedule, Seen, Zone
 from control.starts import Almanac, Daily, Moment, Start, Weekly, Whereabouts
 
@@ -169,12 +170,20 @@ def _of_starts(plan: _Plan) -> Iterator[Conflicting]:
         seconds = plan.seconds(index)
         if seconds is None:
             continue
-        longest = definition.max_seconds if isinstance(definition, TimerDefinition) else own.max_seconds
-        if seconds > min(longest, own.max_seconds):
+        longest = _longest(definition, own.max_seconds)
+        if seconds > longest:
             asked = isinstance(definition, TimerDefinition) and definition.starts[index].seconds is not None
-            severity: Severity = "error" if asked and seconds > longest else "warning"
-            numbers: dict[str, Seen] = {"time": start.time, "seconds": seconds, "limit": min(longest, own.max_seconds)}
+            severity: Severity = "error" if asked and seconds > _longest(definition, seconds) else "warning"
+            numbers: dict[str, Seen] = {"time": start.time, "seconds": seconds, "limit": longest}
             yield Conflicting("run-too-long", severity, plan.name(index, "seconds" if asked else "time"), numbers)
+
+
+def _longest(definition: AnyDefinition, zone_s: float) -> float:
+    """Return the longest run in a zone that runs for so long at a stretch, all its cycles together. [s]"""
+    if not isinstance(definition, TimerDefinition):
+        return zone_s
+    stretch_s = min(definition.max_seconds, zone_s)
+    return min(definition.cycle_s, stretch_s) * MAX_CYCLES if definition.cycle_s else stretch_s
 
 
 def _of_moments(plan: _Plan) -> Iterator[Conflicting]:

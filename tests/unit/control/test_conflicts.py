@@ -84,6 +84,11 @@ def test_find_conflicts_of_a_sound_schedule_finds_none(definition: dict[str, Any
             ("run-too-long", "error", "definition.starts.0.seconds"),
         ),
         ({**TIMER, "starts": [{"time": "05:30", "seconds": 1000}]}, ("run-too-long", "warning", "definition.starts.0.seconds")),
+        ({**TIMER, "starts": [{"time": "05:30", "seconds": 1000}], "max_seconds": 600, "cycle_s": 300}, None),
+        (
+            {**TIMER, "starts": [{"time": "05:30", "seconds": 2400}], "litres_day": 490.0, "cycle_s": 60},
+            ("run-too-long", "error", "definition.starts.0.seconds"),
+        ),
         ({**TIMER, "starts": [{"time": "05:30", "litres": 200.0}]}, ("run-too-long", "warning", "definition.starts.0.time")),
         (
             {**TIMER, "starts": [{"time": "05:30", "litres": 9.0, "last": "2026-11-01"}]},
