@@ -169,7 +169,7 @@ async def test_preview_of_beds_on_one_pump_queues_them_as_the_controller_does(
             session, "pilot", "row", "irrigation-controller", "Row",
             [ZoneSpec(1, "A", "bed", bed), ZoneSpec(2, "B", "bed", bed)], "$7$", now_ms=at("04:00"),
         )  # fmt: skip
-        shared = resources.ResourceDetails(max_zones=1, zones=(BED, "pilot:row:1", "pilot:row:2"))
+        shared = resources.ResourceDetails(max_zones=1, min_rest_s=90, zones=(BED, "pilot:row:1", "pilot:row:2"))
         resources.create_resource(session, "pilot", "pump", "Pump", shared, trail=Trail("t", "local", at("04:00")))
     run = {"type": "timer", "starts": [{"time": "06:00", "litres": 60.0}], "litres_day": 200.0} | more
     there = await stage(pilot, (BED, run), ("pilot:row:1", run), ("pilot:row:2", run))
