@@ -37,6 +37,7 @@ from api import (
     stops,
     suspensions,
     tokens,
+    valve_tests,
     why,
     zones,
 )
@@ -78,6 +79,7 @@ _NOUNS: Final = (
     suspensions,
     acts,
     stops,
+    valve_tests,
     decisions,
     forecasts,
     alarms,

@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Caller, CallersTrail
-from api.bodies import IdempotencyKey
+from api.bodies import Body, IdempotencyKey
 from api.names import AgencyId, CityId, SiteId
 from api.problems import refusals
 from api.services import Needs, Services
@@ -23,6 +23,20 @@ router = APIRouter(tags=["acts"])
 TOLD: Final = 1000  # ids in an answer
 
 
+class StopAll(Body):
+    """What else is wanted when all is stopped."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"pause_minutes": 60}]})
+
+    pause_minutes: int | None = Field(
+        default=None,
+        ge=1,
+        le=20160,
+        description="So long nothing begins there by plan; takes the permission `schedule`. Null pauses nothing. [min]",
+        examples=[60],
+    )
+
+
 class StopAnswer(BaseModel):
     """What a stop of all did; each device got one of its own, and goes on as its acts say."""
 
@@ -34,30 +48,50 @@ class StopAnswer(BaseModel):
 
 @router.post("/sites/{site}/stop", status_code=201, responses=refusals(404))
 async def stop_site(
-    site: SiteId, services: Needs, caller: Caller, trail: CallersTrail, idempotency_key: IdempotencyKey = None
+    site: SiteId,
+    services: Needs,
+    caller: Caller,
+    trail: CallersTrail,
+    body: StopAll | None = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> StopAnswer:
     """Stop every device of a site that waters, feeds or aerates: what waits is withdrawn, the rest told at once."""
-    return await _stop(services, Scope("site", site), caller, trail, idempotency_key)
+    return await _stop(services, Scope("site", site), caller, trail, body, idempotency_key)
 
 
 @router.post("/agencies/{agency}/stop", status_code=201, responses=refusals(404))
 async def stop_agency(
-    agency: AgencyId, services: Needs, caller: Caller, trail: CallersTrail, idempotency_key: IdempotencyKey = None
+    agency: AgencyId,
+    services: Needs,
+    caller: Caller,
+    trail: CallersTrail,
+    body: StopAll | None = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> StopAnswer:
     """Stop every device of an agency, as with a site."""
-    return await _stop(services, Scope("agency", agency), caller, trail, idempotency_key)
+    return await _stop(services, Scope("agency", agency), caller, trail, body, idempotency_key)
 
 
 @router.post("/cities/{city}/stop", status_code=201, responses=refusals(404))
 async def stop_city(
-    city: CityId, services: Needs, caller: Caller, trail: CallersTrail, idempotency_key: IdempotencyKey = None
+    city: CityId,
+    services: Needs,
+    caller: Caller,
+    trail: CallersTrail,
+    body: StopAll | None = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> StopAnswer:
     """Stop every device of a city, as with a site."""
-    return await _stop(services, Scope("city", city), caller, trail, idempotency_key)
+    return await _stop(services, Scope("city", city), caller, trail, body, idempotency_key)
 
 
-async def _stop(services: Services, scope: Scope, caller: Principal, trail: Trail, key: str | None) -> StopAnswer:
-    stopped = await services.controller.stop_all(scope, actor=caller.name, idempotency_key=key, trail=trail)
+async def _stop(
+    services: Services, scope: Scope, caller: Principal, trail: Trail, body: StopAll | None, key: str | None
+) -> StopAnswer:
+    pause_min = None if body is None else body.pause_minutes
+    stopped = await services.controller.stop_all(
+        scope, actor=caller.name, pause_min=pause_min, idempotency_key=key, trail=trail, seen_by=caller
+    )
     return StopAnswer(
         devices=len(stopped.stops),
         cancelled=len(stopped.cancelled),

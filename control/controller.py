@@ -17,12 +17,11 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
-from control import configs, ledger, requests, stops
-from control.access import Scope
-from control.audit import Trail
-from control.budgets import Standing, WaterBook
+from control import configs
+from control.budgets import Standing
+from control.by_hand import ByHand
 from control.counters import ControllerCounters
-from control.database import Database, write_in_thread
+from control.database import Database
 from control.decisions import prune_decisions
 from control.errors import DatabaseUnavailable
 from control.evaluation import LatestValues
@@ -33,8 +32,8 @@ from control.plots import PlotCache
 from control.records import Act, Device
 from control.registry import get_device
 from control.sending import Publish, Sender
-from control.settling import Settlement
 from control.ticking import MINUTE_MS, TickResult, run_tick
+from control.valve_tests import advance_tests
 from gateway.clock import Clock
 from gateway.topics import Address
 
@@ -81,7 +80,7 @@ class ControllerConfig:
     retry_wall_s: float = 1.0
 
 
-class Controller:
+class Controller(ByHand):
     """Water and feed, and keep the ledger of it.
 
     Attributes
@@ -114,15 +113,12 @@ class Controller:
         *,
         connected: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.counters = ControllerCounters()
-        self._database = database
+        super().__init__(database, clock)
         self._latest = latest
-        self._clock = clock
         self._feed = feed
         self._config = config or ControllerConfig()
         self._plots = PlotCache()
         self._pending = Pending()
-        self._book = WaterBook()
         self.water: Mapping[str, Standing] | None = None
         self._sender = Sender(
             database,
@@ -134,8 +130,6 @@ class Controller:
             parallel=self._config.parallel,
             telemetry_s=self._config.telemetry_s,
         )
-        self._wake = asyncio.Event()
-        self._urgent = asyncio.Event()
         self._hour = -1
         self.trouble: str | None = None
 
@@ -199,107 +193,6 @@ class Controller:
             self._sender.ping_soon()
         self._wake.set()
 
-    async def request_act(
-        self,
-        zone_key: str,
-        action: str,
-        *,
-        seconds: float | None = None,
-        litres: float | None = None,
-        grams: float | None = None,
-        actor: str,
-        idempotency_key: str | None = None,
-        override: str | None = None,
-        trail: Trail | None = None,
-    ) -> Act:
-        """Plan an act asked for by hand, and send it; see `control.requests.request_act` for what is refused."""
-        now_ms = self._clock.now_ms()
-        trail = trail or Trail(actor, "local", now_ms)
-        act, new = await self._write(
-            lambda session: requests.request_act(
-                session,
-                zone_key,
-                action,
-                seconds=seconds,
-                litres=litres,
-                grams=grams,
-                actor=actor,
-                idempotency_key=idempotency_key,
-                override=override,
-                book=self._book,
-                now_ms=now_ms,
-                trail=trail,
-            )
-        )
-        if new:
-            self.counters.acts_planned += 1
-            self.tell([act])
-            self._wake.set()
-        return act
-
-    async def stop(self, key: str, *, actor: str, idempotency_key: str | None = None, trail: Trail | None = None) -> Act:
-        """Stop a zone, "{site}:{device}:{zone}", or a device, "{site}:{device}": what waits is cancelled, the rest told."""
-        now_ms = self._clock.now_ms()
-        trail = trail or Trail(actor, "local", now_ms)
-        stopped = await self._write(
-            lambda session: stops.request_stop(
-                session, key, actor=actor, idempotency_key=idempotency_key, now_ms=now_ms, trail=trail
-            )
-        )
-        self._stopped(stopped)
-        return stopped.stops[0]
-
-    async def stop_all(
-        self, scope: Scope, *, actor: str, idempotency_key: str | None = None, trail: Trail | None = None
-    ) -> stops.Stopped:
-        """Stop every device in a site, an agency or a city; see `control.stops.stop_all`."""
-        now_ms = self._clock.now_ms()
-        trail = trail or Trail(actor, "local", now_ms)
-        stopped = await self._write(
-            lambda session: stops.stop_all(
-                session, scope, actor=actor, idempotency_key=idempotency_key, now_ms=now_ms, trail=trail
-            )
-        )
-        self._stopped(stopped)
-        return stopped
-
-    def _stopped(self, stopped: stops.Stopped) -> None:
-        if stopped.new:
-            self._urgent.set()
-            self.tell([*stopped.cancelled, *stopped.stops])
-            self._wake.set()
-
-    async def stop_act(self, act_id: str, *, actor: str, trail: Trail | None = None) -> Act:
-        """Stop one act: withdrawn where it waits, released where its end is unknown, else its zone is stopped.
-
-        Returns the act as it now stands; one that is over is a Conflict.
-        """
-        now_ms = self._clock.now_ms()
-        act = await asyncio.to_thread(self._read_act, act_id)
-        if act.state in ("sent", "accepted", "running") and act.action != "stop":
-            await self.stop(act.zone_key or act.device_key, actor=actor, trail=trail)
-            return await asyncio.to_thread(self._read_act, act_id)
-        trail = trail or Trail(actor, "local", now_ms)
-        act = await self._write(lambda session: requests.withdraw_act(session, act_id, actor=actor, now_ms=now_ms, trail=trail))
-        self.tell([act])
-        self._wake.set()
-        return act
-
-    async def settle_act(self, act_id: str, seen: Settlement, *, actor: str, trail: Trail | None = None) -> Act:
-        """End an act of unknown end as a person saw it; see `control.settling.settle_by_hand` for what is refused."""
-        now_ms = self._clock.now_ms()
-        trail = trail or Trail(actor, "local", now_ms)
-        act = await self._write(
-            lambda session: requests.settle_act(session, act_id, seen, actor=actor, now_ms=now_ms, trail=trail)
-        )
-        self.tell([act])
-        self._wake.set()
-        return act
-
-    def standing(self, session: Session, agency: str) -> Standing:
-        """Return how an agency stands with its water this month."""
-        return self._book.standings(session, self._clock.now_ms(), [agency], keep=False)[agency]
-
     def device_config(self, session: Session, key: str) -> configs.DeviceConfig:
         """Return a device's configuration as it is wanted, beside what the device says is in force."""
         return configs.device_config(session, key, self._clock.now_ms(), self._config.telemetry_s)
@@ -308,10 +201,6 @@ class Controller:
         """Ask a device, "{site}:{device}", for its status, which comes as a message."""
         device = await asyncio.to_thread(self._read_device, key)
         await self._sender.ping(Address(device.site, device.name))
-
-    def wake(self) -> None:
-        """Look for something to send now: the registry was changed, or the broker is back."""
-        self._wake.set()
 
     def tell(self, acts: Iterable[Act]) -> None:
         """Tell listeners of acts that are new or changed their state, when that is committed."""
@@ -381,16 +270,10 @@ class Controller:
             self._hour = now_ms // HOUR_MS
             configs.mark_offsets(session, now_ms)
             prune_decisions(session, now_ms - self._config.decision_days * DAY_MS)
-        return run_tick(
-            session, self._latest, self._plots, self._pending, self._book, now_ms=now_ms, stale_s=self._config.stale_s
-        )
-
-    async def _write(self, work: Callable[[Session], Answer]) -> Answer:
-        return await write_in_thread(self._database, work)
-
-    def _read_act(self, act_id: str) -> Act:
-        with self._database.reader() as session:
-            return ledger.get_act(session, act_id)
+        stale_s = self._config.stale_s
+        result = run_tick(session, self._latest, self._plots, self._pending, self._book, now_ms=now_ms, stale_s=stale_s)
+        result.acts += advance_tests(session, now_ms)
+        return result
 
     def _read_device(self, key: str) -> Device:
         with self._database.reader() as session:

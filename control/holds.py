@@ -17,13 +17,14 @@ from sqlalchemy.orm import Session
 from control.proofs import disproved_holds
 from control.records import Hold, Seen
 from control.suspended import suspension_holds
+from control.valve_holds import valve_holds
 
 __all__ = ["Holds", "Source", "load_holds"]
 
 # Called once a tick with the instant [ms since the Unix epoch, UTC]; names every zone that it holds, in a few queries.
 Source: TypeAlias = Callable[[Session, int], Iterable[Hold]]
 
-SOURCES: Final[tuple[Source, ...]] = (suspension_holds, disproved_holds)
+SOURCES: Final[tuple[Source, ...]] = (suspension_holds, disproved_holds, valve_holds)
 
 
 class Holds:

@@ -20,6 +20,7 @@ from control.events import device_event
 from control.models import DeviceRow
 from control.records import Act
 from control.settling import live_device, settle, settle_status
+from control.valve_tests import ORIGIN, advance_tests
 from gateway.errors import InvalidInput
 from gateway.messages import Ack, Reported, Status, decode_message
 from gateway.topics import Channel, parse_topic
@@ -61,6 +62,8 @@ def hear(session: Session, messages: Iterable[tuple[str, bytes, bool]], now_ms: 
         except InvalidInput as exc:
             heard.malformed += 1
             logger.debug("message on %s not understood: %s", topic[:200], exc, extra={"action": "message_malformed"})
+    if any(act.origin.startswith(ORIGIN) and act.ended_ms is not None for act in heard.acts):
+        heard.acts += advance_tests(session, now_ms)
     return heard
 
 

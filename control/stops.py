@@ -14,22 +14,28 @@ from typing import Final
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from control.access import Scope
+from control.access import Principal, Scope
 from control.audit import Trail, record
 from control.cycles import withdraw_rest
 from control.database import in_parts
+from control.errors import Conflict
 from control.ids import new_id
 from control.ledger import PlannedAct, act_record, plan_act, plan_acts, step
 from control.models import OPEN_ACTS, ActRow, DeviceRow, SiteRow, ZoneRow
 from control.records import Act
 from control.registry import get_device
 from control.requests import order_by_hand, record_act, stored_key
-from control.sight import place_of_scope
+from control.sight import place_of_scope, place_of_site
+from control.states import OPEN
+from control.suspending import suspend
+from control.suspensions import On
+from control.valve_tests import ValveTest, acts_of_test, end_tests, get_test
 from control.zones import get_zone
 
-__all__ = ["Stopped", "request_stop", "stop_all"]
+__all__ = ["Stopped", "request_stop", "stop_all", "stop_test"]
 
 CAUSE: Final = "asked for by hand"
+NOTE: Final = "all was stopped"
 WITHDRAWN: Final = "stopped before it was handed over"
 
 
@@ -68,6 +74,7 @@ def request_stop(
         return Stopped([act_record(known)], [], new=False)
     query = select(ActRow).where(ActRow.device_key == device_key)
     cancelled = _withdraw(session, query if zone is None else query.where(ActRow.zone_key == zone.key), actor, now_ms)
+    end_tests(session, [device_key], actor, now_ms)
     order = order_by_hand(device_key, None if zone is None else zone.key, "stop", actor, now_ms)
     act, _ = plan_act(session, new_id(now_ms), replace(order, idempotency_key=kept), cause=CAUSE)
     record_act(session, trail, "act.stop", act, cancelled=[each.id for each in cancelled])
@@ -79,16 +86,25 @@ def stop_all(
     scope: Scope,
     *,
     actor: str,
+    pause_min: int | None = None,
     idempotency_key: str | None = None,
     now_ms: int,
     trail: Trail | None = None,
+    seen_by: Principal | None = None,
 ) -> Stopped:
     """Plan a stop of every device of a city, an agency or a site that waters, feeds or aerates.
 
+    Parameters
+    ----------
+    pause_min : int or None
+        So long nothing is begun there by plan; None pauses nothing, and what is due next begins. [min]
+    seen_by : Principal or None
+        Who asks, for the pause; None is Tirta itself.
+
     Raises
     ------
-    NotFound
-        There is no such place.
+    NotFound, NotAllowed
+        There is no such place; it may not be paused.
     """
     trail = trail or Trail(actor, "local", now_ms)
     place = place_of_scope(session, scope)
@@ -97,7 +113,14 @@ def stop_all(
     known = _known(session, [key for key in keys.values() if key is not None])
     if known:
         return Stopped(known, [], new=False)
-    cancelled = _withdraw(session, select(ActRow).where(ActRow.device_key.in_(_moving(scope))), actor, now_ms)
+    paused: list[Act] = []
+    if pause_min is not None and scope.type != "all":
+        on, until_ms = On(scope.type, scope.key), now_ms + pause_min * 60_000
+        _, paused = suspend(session, "pause", on, until_ms=until_ms, note=NOTE, now_ms=now_ms, trail=trail, seen_by=seen_by)
+        session.flush()
+    waiting = select(ActRow).where(ActRow.device_key.in_(_moving(scope)))
+    cancelled = [*paused, *_withdraw(session, waiting, actor, now_ms)]
+    end_tests(session, devices, actor, now_ms)
     plans = [
         PlannedAct(
             new_id(now_ms), replace(order_by_hand(device, None, "stop", actor, now_ms), idempotency_key=key), cause=CAUSE
@@ -105,9 +128,30 @@ def stop_all(
         for device, key in keys.items()
     ]
     stops = [act for act, _ in plan_acts(session, plans)]
-    told = {"devices": len(stops), "cancelled": len(cancelled)}
+    told = {"devices": len(stops), "cancelled": len(cancelled)} | ({} if pause_min is None else {"pause_min": pause_min})
     record(session, trail, "act.stop-all", str(scope), place=place, after=told)
     return Stopped(stops, cancelled)
+
+
+def stop_test(session: Session, test_id: str, *, actor: str, now_ms: int, trail: Trail) -> tuple[ValveTest, Stopped | None]:
+    """Stop a test of valves: no further one is opened, and the one that is open is closed; return it, and that stop.
+
+    Raises
+    ------
+    NotFound, Conflict
+        There is no such test; it is over.
+    """
+    test = get_test(session, test_id)
+    if test.ended_ms is not None:
+        raise Conflict("this test of valves is over")
+    under_way = [zone for zone, act in acts_of_test(session, test) if act is not None and act.state in OPEN]
+    end_tests(session, {zone.rpartition(":")[0] for zone in test.zones}, actor, now_ms)
+    stopped = [request_stop(session, zone, actor=actor, now_ms=now_ms, trail=trail) for zone in under_way]
+    place = place_of_site(session, test.site)
+    record(session, trail, "valve-test.stop", f"valve-test:{test.id}", place=place, after={"closed": under_way})
+    session.flush()
+    all_of = Stopped([act for one in stopped for act in one.stops], [act for one in stopped for act in one.cancelled])
+    return get_test(session, test_id), all_of if stopped else None
 
 
 def _moving(scope: Scope) -> Select[str]:

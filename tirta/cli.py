@@ -17,6 +17,7 @@ from tirta.cli_acts import app as acts_app
 from tirta.cli_alarms import app as alarms_app
 from tirta.cli_audit import app as audit_app
 from tirta.cli_budgets import app as budgets_app
+from tirta.cli_by_hand import app as by_hand_app
 from tirta.cli_ca import app as ca_app
 from tirta.cli_devices import app as devices_app
 from tirta.cli_forecast import app as forecast_app
@@ -47,6 +48,7 @@ app.add_typer(devices_app, name="device")
 app.add_typer(people_app, name="person")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(tokens_app, name="token")
+acts_app.add_typer(by_hand_app)
 app.add_typer(acts_app, name="act")
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(audit_app, name="audit")

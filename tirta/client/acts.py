@@ -28,6 +28,10 @@ __all__ = [
     "Sentence",
     "Step",
     "StopAnswer",
+    "Valve",
+    "ValveTest",
+    "ValveTestDetail",
+    "ValveTests",
     "Why",
 ]
 
@@ -239,17 +243,79 @@ class Acts:
         """Stop every zone of a device; `key` as with `request`."""
         return self._calls.one(Act, "POST", f"/api/v1/devices/{device}/stop", key=key or secrets.token_urlsafe(16))
 
-    def stop_site(self, site: str, *, key: str | None = None) -> StopAnswer:
-        """Stop every device of a site; `key` as with `request`."""
-        return self._calls.one(StopAnswer, "POST", f"/api/v1/sites/{site}/stop", key=key or secrets.token_urlsafe(16))
+    def stop_site(self, site: str, *, pause_minutes: int | UnsetType = UNSET, key: str | None = None) -> StopAnswer:
+        """Stop every device of a site, and have nothing begin there for so long; `key` as with `request`."""
+        body, key = given(pause_minutes=pause_minutes), key or secrets.token_urlsafe(16)
+        return self._calls.one(StopAnswer, "POST", f"/api/v1/sites/{site}/stop", body=body, key=key)
 
-    def stop_agency(self, agency: str, *, key: str | None = None) -> StopAnswer:
+    def stop_agency(self, agency: str, *, pause_minutes: int | UnsetType = UNSET, key: str | None = None) -> StopAnswer:
         """Stop every device of an agency; as `stop_site`."""
-        return self._calls.one(StopAnswer, "POST", f"/api/v1/agencies/{agency}/stop", key=key or secrets.token_urlsafe(16))
+        body, key = given(pause_minutes=pause_minutes), key or secrets.token_urlsafe(16)
+        return self._calls.one(StopAnswer, "POST", f"/api/v1/agencies/{agency}/stop", body=body, key=key)
 
-    def stop_city(self, city: str, *, key: str | None = None) -> StopAnswer:
+    def stop_city(self, city: str, *, pause_minutes: int | UnsetType = UNSET, key: str | None = None) -> StopAnswer:
         """Stop every device of a city; as `stop_site`."""
-        return self._calls.one(StopAnswer, "POST", f"/api/v1/cities/{city}/stop", key=key or secrets.token_urlsafe(16))
+        body, key = given(pause_minutes=pause_minutes), key or secrets.token_urlsafe(16)
+        return self._calls.one(StopAnswer, "POST", f"/api/v1/cities/{city}/stop", body=body, key=key)
+
+
+class ValveTest(msgspec.Struct, frozen=True):
+    """A test of valves: each of `zones` is opened for `seconds`, one after the other."""
+
+    id: str
+    site: str
+    seconds: float
+    zones: int
+    actor: str
+    state: Literal["running", "done", "stopped"]
+    begun: datetime
+    ended: datetime | None
+    stopped_by: str | None
+
+
+class Valve(msgspec.Struct, frozen=True):
+    """One valve of a test; without `act` before its turn."""
+
+    zone: str
+    act: str | None
+    state: ActState | None
+    reason: str | None
+    result: Amounts | None
+
+
+class ValveTestDetail(ValveTest, frozen=True):
+    """A test with every valve, in the order of their turns."""
+
+    valves: list[Valve]
+
+
+class ValveTests:
+    """`client.valve_tests`."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def begin_site(self, site: str, *, key: str | None = None) -> ValveTestDetail:
+        """Open each valve of a site for 10 s, one after the other; `key` as with `Acts.request`."""
+        key = key or secrets.token_urlsafe(16)
+        return self._calls.one(ValveTestDetail, "POST", f"/api/v1/sites/{site}/valve-test", key=key)
+
+    def begin_device(self, device: str, *, key: str | None = None) -> ValveTestDetail:
+        """Open each valve of a device for 10 s, one after the other."""
+        key = key or secrets.token_urlsafe(16)
+        return self._calls.one(ValveTestDetail, "POST", f"/api/v1/devices/{device}/valve-test", key=key)
+
+    def list(self, *, site: str | None = None, sort: str | None = None) -> Iterator[ValveTest]:
+        """Yield tests, the latest first unless told otherwise."""
+        return self._calls.every(ValveTest, "/api/v1/valve-tests", site=site, sort=sort)
+
+    def get(self, test: str) -> ValveTestDetail:
+        """Return one test with what came of each valve."""
+        return self._calls.one(ValveTestDetail, "GET", f"/api/v1/valve-tests/{test}")
+
+    def stop(self, test: str) -> ValveTestDetail:
+        """Stop a test: the open valve is closed, and no further one opened."""
+        return self._calls.one(ValveTestDetail, "POST", f"/api/v1/valve-tests/{test}/stop")
 
 
 class Decisions:

@@ -23,7 +23,7 @@ from typing import Self
 import httpx2
 import msgspec
 
-from tirta.client.acts import Acts, Decisions
+from tirta.client.acts import Acts, Decisions, ValveTests
 from tirta.client.calls import Calls, Retry
 from tirta.client.devices import Devices
 from tirta.client.forecasts import Forecasts
@@ -125,6 +125,7 @@ class Client:
         self.resources = Resources(calls)
         self.schedules = Schedules(calls)
         self.acts = Acts(calls)
+        self.valve_tests = ValveTests(calls)
         self.decisions = Decisions(calls)
         self.forecasts = Forecasts(calls)
         self.suspensions = Suspensions(calls)

@@ -19,6 +19,7 @@ from control.alarms import Alarm
 from control.audit import Trail
 from control.forecasts import ForecastEntry
 from control.ids import new_id
+from control.models import ValveTestRow
 from control.resources import ResourceDetails
 from tests.unit.api.house import BED, IRRIGATION, SITE, START_MS, House, open_house
 from tests.unit.api.permissions import ALLOWED, as_markdown
@@ -80,6 +81,8 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         grants = (Grant("viewer", Scope("agency", key)),)
         alarm = Alarm(new_id(START_MS), "device-offline", "warning", f"device:{site}:{device}", site, None, {}, START_MS)
         alarms.keep(session, [alarm])
+        test = {"id": new_id(START_MS), "site": site, "zones": [f"{site}:{device}:1"], "seconds": 10.0, "actor": "me"}
+        session.add(ValveTestRow(**test, begun_ms=START_MS, ended_ms=START_MS))
         entry = ForecastEntry(START_MS, START_MS + 3_600_000, rain_mm=2.0)
         forecast, _ = forecasts.keep_forecast(session, site, "BMKG", START_MS, [entry], now_ms=START_MS, trail=TRAIL)
         on = suspensions.On("site", site)
@@ -98,6 +101,7 @@ def furnish(house: House, agency: str, site: str, device: str) -> dict[str, str]
         "suspensions": suspension.id,
         "people": person.id,
         "tokens": str(token.id),
+        "valve-tests": str(test["id"]),
     }
 
 

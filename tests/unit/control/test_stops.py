@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from control import audit, registry
+from control import audit, registry, schedules
 from control.access import EVERYWHERE, Scope
 from control.database import Database
 from control.errors import NotFound
@@ -67,6 +67,18 @@ async def test_stop_of_a_zone_with_one_key_stops_once_and_elsewhere_again(stage:
 
     assert stops[0].id == stops[1].id
     assert stops[2].id != stops[0].id
+
+
+async def test_stop_all_with_a_pause_holds_what_is_planned_there_for_so_long(stage: Pilot) -> None:
+    with stage.database.session() as session:
+        definition = {"type": "irrigation", "low": 0.22, "high": 0.30, "litres_day": 400.0}
+        schedules.create_schedule(session, BED, definition, now_ms=stage.clock.now_ms())
+    await stage.online("garden")
+    await stage.controller.stop_all(Scope("site", "pilot"), actor="ani", pause_min=3)
+    await stage.minute(2)
+    assert "paused" in stage.decisions(BED)[0].reasons
+    await stage.minute(2)
+    assert [act.zone_key for act in stage.acts(BED)] == [BED]
 
 
 async def test_stop_all_is_one_entry_of_the_trail(stage: Pilot) -> None:
