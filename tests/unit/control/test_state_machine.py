@@ -44,7 +44,7 @@ class Acts(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.village.back_up()
-        self.village.join()
+        self.go_on(True)
         self.tick()
 
     def teardown(self) -> None:
@@ -108,17 +108,14 @@ class Acts(RuleBasedStateMachine):
         else:
             self.village.run(controller.settle_act(act.id, Settlement("indeterminate", "nobody was there"), actor="ani"))
 
-    @rule()
-    def start_server_again(self) -> None:
-        self.village.start_server(self.village.database)
-
-    @rule()
-    def back_up(self) -> None:
-        self.village.back_up()
-
-    @rule()
-    def restore(self) -> None:
-        self.village.restore()
+    @rule(how=st.sampled_from(["start again", "back up", "back up", "restore"]))
+    def disturb_the_server(self, how: str) -> None:
+        if how == "start again":
+            self.village.start_server(self.village.database)
+        elif how == "back up":
+            self.village.back_up()
+        else:
+            self.village.restore()
 
     # The network
 
@@ -132,42 +129,49 @@ class Acts(RuleBasedStateMachine):
     def carry_up(self, place: int, keep: bool) -> None:
         self.village.carry_up(place % len(self.village.up), keep=keep)
 
-    @rule()
+    @rule(send=st.booleans())
+    def go_on(self, send: bool) -> None:
+        """Let all be as it mostly is: what is due is sent, what is sent arrives."""
+        if self.village.device is None:
+            self.village.boot()
+        if not self.village.connected:
+            self.village.join()
+        self.carry_all()
+        if send:
+            self.send(None)
+            self.carry_all()
+
+    @rule(zone=st.sampled_from(ZONES), seconds=st.sampled_from([10, 120, 600]), carried=st.booleans())
+    def water_at_once(self, zone: str, seconds: int, carried: bool) -> None:
+        self.go_on(True)
+        self.ask_by_hand(zone, seconds)
+        self.send(None)
+        if carried:
+            self.carry_all()
+
     def carry_all(self) -> None:
         while self.village.down:
             self.village.carry_down(0)
         while self.village.up:
             self.village.carry_up(0)
 
-    @precondition(lambda self: self.village.down)
-    @rule(place=PLACES)
-    def lose_down(self, place: int) -> None:
-        self.village.down.pop(place % len(self.village.down))
-
-    @precondition(lambda self: self.village.up)
-    @rule(place=PLACES)
-    def lose_up(self, place: int) -> None:
-        self.village.up.pop(place % len(self.village.up))
+    @precondition(lambda self: self.village.down or self.village.up)
+    @rule(place=PLACES, up=st.booleans())
+    def lose(self, place: int, up: bool) -> None:
+        if lost := self.village.up if up else self.village.down:
+            lost.pop(place % len(lost))
 
     # The device
 
-    @rule()
-    def join(self) -> None:
-        if self.village.device is None:
-            self.village.boot()
-        self.village.join()
-
-    @rule()
-    def leave(self) -> None:
-        self.village.leave()
-
-    @rule()
-    def cut_power(self) -> None:
-        self.village.cut_power()
-
-    @rule(events=st.integers(0, 2))
-    def let_power_fail_soon(self, events: int) -> None:
-        self.village.cut_in = events
+    @rule(how=st.sampled_from(["leave", "cut power", "after no event", "after one event", "after two events"]))
+    def disturb_the_device(self, how: str) -> None:
+        """Take its connection or its power, now or in the midst of one of the next steps of an act."""
+        if how == "leave":
+            self.village.leave()
+        elif how == "cut power":
+            self.village.cut_power()
+        else:
+            self.village.cut_in = {"after no event": 0, "after one event": 1, "after two events": 2}[how]
 
     # What must hold
 
