@@ -21,6 +21,7 @@ from api.problems import refusals
 from api.sentences import Sentence
 from api.services import Needs
 from control.access import Permission
+from control.proof import VERDICTS
 from control.reports import MAX_ROWS, DayReport, DayRow, Totals, day_report
 from control.states import STATES
 
@@ -28,6 +29,7 @@ __all__ = ["DayReportAnswer", "day_answer", "router"]
 
 router = APIRouter(prefix="/reports", tags=["reports"])
 
+_VERDICTS: Final[list[JsonValue]] = list(VERDICTS)
 _STATES: Final[list[JsonValue]] = [*STATES, "ahead", "waiting", "quiet", "without-row"]
 
 
@@ -56,6 +58,11 @@ class DayRowAnswer(BaseModel):
     act: str | None = Field(description="Id of the act.", examples=["01KAQZ7J5RT0M3Q4W1D0V6B3NM"])
     amount: Amounts = Field(description="What was planned or asked for.")
     result: Amounts = Field(description="What was truly done, as the device says.")
+    verdict: str | None = Field(
+        description="Whether it had its effect, by what was measured; null until that is judged.",
+        json_schema_extra={"enum": [*_VERDICTS, None]},
+        examples=["proved"],
+    )
     begun: When | None = Field(description="When it began.", examples=[None])
     ended: When | None = Field(description="When it ended.", examples=["2026-11-21T22:00:00Z"])
     sentence: Sentence = Field(description="What became of it and why, in words.")
@@ -179,6 +186,7 @@ def _row(row: DayRow) -> DayRowAnswer:
             litres=None if act is None else act.result_litres,
             grams=None if act is None else act.result_grams,
         ),
+        verdict=None if act is None else act.verdict,
         begun=None if act is None else optional_instant(act.begun_ms),
         ended=None if act is None else optional_instant(act.ended_ms),
         sentence=Sentence(**row.sentence),

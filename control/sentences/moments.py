@@ -10,6 +10,7 @@ from control.records import Act, Decision, Seen
 from control.sentences.acts import ACTIONS, CAUSES, act_sentence, reason_words
 from control.sentences.decisions import decision_why
 from control.sentences.numbers import Language, Words, number, which
+from control.sentences.proofs import proof_sentence
 from control.sentences.reasons import REASONS
 
 __all__ = ["MOMENTS", "act_because", "moment_sentence"]
@@ -34,7 +35,7 @@ def moment_sentence(
 
 
 def act_because(act: Act, held_by: Iterable[str], decision: Decision | None, language: Language) -> str:
-    """Return the sentence of an act with why it was: what held it back, or what was seen.
+    """Return the sentence of an act with why it was, what held it back or was seen, and whether it had its effect.
 
     Parameters
     ----------
@@ -51,4 +52,6 @@ def act_because(act: Act, held_by: Iterable[str], decision: Decision | None, lan
         why = "; ".join(causes) or decision_why(Decision(0, act.zone_key or "", 0, "", False, names, inputs, None), language)
     else:
         why = "" if decision is None or not decision.acted or decision.kind == "timer" else decision_why(decision, language)
-    return f"{said[:-1]}; {why}." if why else said
+    told = f"{said[:-1]}; {why}." if why else said
+    proof = proof_sentence(act, language)
+    return f"{told} {proof}" if proof else told

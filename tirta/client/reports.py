@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from tirta.client.acts import Amounts, Sentence
+from tirta.client.acts import Amounts, ProofVerdict, Sentence
 from tirta.client.calls import Calls
 
 __all__ = ["DayReport", "DayRow", "DayTotals", "Reports"]
@@ -33,6 +33,7 @@ class DayRow(msgspec.Struct, frozen=True):
     act: str | None
     amount: Amounts
     result: Amounts
+    verdict: ProofVerdict | None
     begun: datetime | None
     ended: datetime | None
     sentence: Sentence
