@@ -23,6 +23,7 @@ from control.holidays import load_holidays
 from control.models import DeviceRow, SiteRow, ZoneRow
 from control.plots import Plot
 from control.records import Zone
+from control.resources_models import ResourceZoneRow
 from control.starts import Whereabouts
 from control.versions import Version, versions_between
 from control.zones import zone_record
@@ -74,9 +75,13 @@ def planned_moments(session: Session, site: str, start_ms: int, end_ms: int) -> 
     )
     zones = {row.key: zone_record(row) for row in rows}
     where = _whereabouts(session, site)
+    # What shares a pump may wait for its turn there.
+    of_site = ResourceZoneRow.resource_key.startswith(f"{site}:", autoescape=True)
+    sharing = set(session.scalars(select(ResourceZoneRow.zone_key).where(of_site)))
     agenda, found = Agenda(), []
     for version in versions_between(session, list(zones), start_ms, end_ms):
-        found += _moments(agenda, version, zones[version.zone_key], where, start_ms, end_ms)
+        shares = version.zone_key in sharing
+        found += _moments(agenda, version, zones[version.zone_key], where, start_ms, end_ms, shares=shares)
     order = {key: number for number, key in enumerate(zones)}
     return sorted(found, key=lambda moment: (order[moment.zone.key], moment.due.planned_ms))
 
@@ -88,7 +93,7 @@ def _whereabouts(session: Session, site: str) -> Whereabouts:
 
 
 def _moments(
-    agenda: Agenda, version: Version, zone: Zone, where: Whereabouts, start_ms: int, end_ms: int
+    agenda: Agenda, version: Version, zone: Zone, where: Whereabouts, start_ms: int, end_ms: int, *, shares: bool
 ) -> list[PlannedMoment]:
     after_ms = max(start_ms - 1, version.since_ms)
     upto_ms = end_ms - 1 if version.until_ms is None else min(end_ms - 1, version.until_ms)
@@ -103,17 +108,18 @@ def _moments(
     for due, following in pairwise([*dues, None]):
         assert due is not None
         if due.planned_ms <= upto_ms:
-            found.append(PlannedMoment(zone, version, _seasoned(plot, due), _over_ms(version, due, following)))
+            found.append(PlannedMoment(zone, version, _seasoned(plot, due), _over_ms(version, due, following, shares)))
     return found
 
 
-def _over_ms(version: Version, due: Due, following: Due | None) -> int | None:
+def _over_ms(version: Version, due: Due, following: Due | None, shares: bool) -> int | None:
     definition = version.definition
     assert not isinstance(definition, IrrigationDefinition)
     if isinstance(definition, TimerDefinition) and definition.missed == "once":
         over_ms = None if following is None else following.planned_ms - 1
     else:
-        over_ms = due.planned_ms + grace_s(definition) * 1000
+        wait_s = definition.wait_s if shares and isinstance(definition, TimerDefinition) else 0
+        over_ms = due.planned_ms + max(grace_s(definition), wait_s) * 1000
     # What is under way when a version ends is put into the ledger by who ends it.
     return over_ms if version.until_ms is None else min(version.until_ms, over_ms or version.until_ms)
 

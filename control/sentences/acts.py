@@ -70,19 +70,24 @@ CAUSES: Final[dict[str, Words]] = {
         "waktu itu Tirta tidak berjalan, atau jamnya dimajukan",
         "Tirta did not run then, or its clock was put forward",
     ),
+    "no-room-in-window": ("tidak mendapat giliran di pompanya pada waktunya", "it did not get its turn on its pump in time"),
+    "flow-above-resource": ("pompanya tidak memberi sebanyak itu", "its pump does not give as much"),
+    "not-continued": ("siklus sebelumnya dihentikan atau gagal", "the cycle before was stopped or failed"),
     "schedule-changed": ("jadwalnya diubah atau dihentikan", "its schedule was changed or ended"),
     "no-answer": ("perangkat tidak menjawab", "the device gave no answer"),
     "seen-by-hand": ("dipastikan oleh orang", "settled by a person"),
     "unsettled": ("akhir tindakan sebelumnya belum pasti", "the end of an earlier act is not known"),
     "not-connected": ("menunggu perangkat terhubung", "waiting for the device to connect"),
 }
+CYCLE: Final[Words] = (", siklus {part} dari {parts}", ", cycle {part} of {parts}")
 
 
 def act_sentence(act: Act, language: Language) -> str:
     """Return one sentence: what the act is, how it stands, what came of it."""
     action = ACTIONS.get(act.action, (act.action, act.action))[which(language)]
     reason = f" ({reason_words(act.reason, language)})" if act.reason else ""
-    return f"{action}{act_amount(act, language)}: {STATES[act.state][which(language)]}{reason}{_beyond(act, language)}."
+    cycle = "" if act.parts == 1 else CYCLE[which(language)].format(part=act.part, parts=act.parts)
+    return f"{action}{act_amount(act, language)}{cycle}: {STATES[act.state][which(language)]}{reason}{_beyond(act, language)}."
 
 
 def _beyond(act: Act, language: Language) -> str:

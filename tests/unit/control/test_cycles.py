@@ -14,6 +14,7 @@ from control.cycles import withdraw_rest
 from control.database import Database
 from control.models import ActRow
 from control.records import Act
+from control.sentences import act_sentence
 from tests.unit.control.rows import BEDS, Rows, grow, timer
 from tests.unit.control.stage import at
 
@@ -39,6 +40,7 @@ async def test_a_long_run_goes_in_cycles_and_lets_others_in_while_it_soaks(pilot
         (3, 3, 48.0, 264, "done"),
     ]
     assert {act.planned_ms for act in acts} == {at("05:30")}
+    assert act_sentence(acts[1], "en") == "Watering 48 L, cycle 2 of 3: done."
     assert any(one.reasons == ("soaking",) for one in field.house.decisions(BEDS[0]))
 
 

@@ -32,7 +32,7 @@ def decision(acted: bool, kind: str, *reasons: str, inputs: dict[str, Seen] = NU
 
 def act(state: str, **changes: object) -> Act:
     values: dict[str, object] = dict.fromkeys(Act.__dataclass_fields__)
-    return Act(**{**values, "action": "irrigate", "state": state, **changes})  # type: ignore[arg-type]
+    return Act(**{**values, "action": "irrigate", "state": state, "part": 1, "parts": 1, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reason", list(Reason))
