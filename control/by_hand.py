@@ -139,9 +139,8 @@ class ByHand(ABC):
 
     def _stopped(self, stopped: stops.Stopped) -> None:
         if stopped.new:
-            self._urgent.set()
+            self._urgent.set()  # the loop of stops goes first, and wakes the other one
             self.tell([*stopped.cancelled, *stopped.stops])
-            self._wake.set()
 
     async def stop_act(self, act_id: str, *, actor: str, trail: Trail | None = None) -> Act:
         """Stop one act: withdrawn where it waits, released where its end is unknown, else its zone is stopped.

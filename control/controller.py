@@ -249,7 +249,7 @@ class Controller(ByHand):
                 well = False
             if not well:
                 await asyncio.sleep(self._config.retry_wall_s)
-                self._wake.set()
+            self._wake.set()
 
     async def _wait(self) -> None:
         """Wait until something, or the clock, calls for sending."""
