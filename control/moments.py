@@ -133,6 +133,6 @@ def _seasoned(plot: Plot, due: Due) -> Due:
 
 
 def _window_starts(definition: IrrigationDefinition, zone: ZoneInfo, after_ms: int, upto_ms: int) -> list[int]:
-    days = {local_date(zone, after_ms), local_date(zone, upto_ms)}
+    days = {day for day in (local_date(zone, after_ms), local_date(zone, upto_ms)) if definition.in_force(day)}
     found = {instant(day, minutes_of(start), zone) for day in days if definition.in_force(day) for start, _ in definition.hours}
     return sorted(at_ms for at_ms in found if after_ms < at_ms <= upto_ms)

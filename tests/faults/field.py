@@ -25,6 +25,7 @@ from tirta.client import Act, Client
 __all__ = ["FINAL", "Field", "Run"]
 
 FINAL = frozenset({"done", "failed", "rejected", "expired", "indeterminate", "skipped", "cancelled", "superseded"})
+_SEEDS = 10**9  # a scenario takes smaller ones
 _HEAD = """seed = {seed}
 [[sites]]
 name = "field"
@@ -82,7 +83,7 @@ class Field:
         self._scenario = folder / "field.toml"
         names = [key.partition(":")[2] for key in (*self.beds, *self.ponds)]
         parts = [(_BED if name.startswith("bed") else _POND).format(name=name) for name in names]
-        self._scenario.write_text("\n".join([_HEAD.format(seed=seed), *parts]), "utf-8")
+        self._scenario.write_text("\n".join([_HEAD.format(seed=seed % _SEEDS), *parts]), "utf-8")
         self._port = free_port()
         self.tirta = Tirta(folder, "--mqtt", f"127.0.0.1:{self._port}", "--speed", f"{speed:g}")
         self._clock = self.tirta.data / "clock.json"
@@ -116,13 +117,12 @@ class Field:
         command += [part for fault in faults for part in ("--fault", fault)]
         with (self._folder / "devices.log").open("ab") as log:
             self._devices = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=plain_environment())
-        self.wait_online()
+        eventually(lambda: self._is_online() or self._devices_ended(), "the devices are online")
+        assert not self._devices_ended(), (self._folder / "devices.log").read_text("utf-8")[-2000:]
 
     def wait_online(self) -> None:
         """Wait until the service sees every device."""
-        wanted = len(self.beds) + len(self.ponds)
-        with self.tirta.client() as client:
-            eventually(lambda: len(list(client.devices.list(online=True))) == wanted, f"{wanted} devices are online")
+        eventually(self._is_online, "the devices are online")
 
     def cut_power(self) -> None:
         """End the devices as a cut of their power would: nothing is said, nothing is closed in order."""
@@ -209,6 +209,13 @@ class Field:
         for path in sorted(self.state.glob("*.acts.log")):
             found += [(self._device(path), json.loads(line)) for line in path.read_text("utf-8").splitlines()]
         return found
+
+    def _is_online(self) -> bool:
+        with self.tirta.client() as client:
+            return len(list(client.devices.list(online=True))) == len(self.beds) + len(self.ponds)
+
+    def _devices_ended(self) -> bool:
+        return self._devices is not None and self._devices.poll() is not None
 
     @staticmethod
     def _device(path: Path) -> str:
