@@ -201,9 +201,11 @@ def confirm_config(session: Session, sent: Outgoing, now_ms: int, telemetry_s: i
 
 def mark_offsets(session: Session, now_ms: int) -> None:
     """Make due the configuration of devices whose site has another offset from UTC than they were told."""
-    query = select(DeviceRow, SiteRow.timezone).join(SiteRow, SiteRow.name == DeviceRow.site)
-    for row, timezone in session.execute(query.where(DeviceRow.revoked_ms.is_(None), DeviceRow.config_due.is_(False))):
-        if row.config_offset_min != offset_min(ZoneInfo(timezone), now_ms):
+    for timezone in session.scalars(select(SiteRow.timezone).distinct()).all():
+        sites = select(SiteRow.name).where(SiteRow.timezone == timezone)
+        query = select(DeviceRow).where(DeviceRow.site.in_(sites), DeviceRow.revoked_ms.is_(None), ~DeviceRow.config_due)
+        query = query.where(DeviceRow.config_offset_min.is_distinct_from(offset_min(ZoneInfo(timezone), now_ms)))
+        for row in session.scalars(query):
             row.config_due = True
 
 

@@ -143,7 +143,11 @@ class Controller(ByHand):
     async def tick(self) -> TickResult:
         """Decide for the minute of now, and commit it; the sender is woken to send."""
         now_ms, begun = self._clock.now_ms(), time.perf_counter()
-        result = await self._write(lambda session: self._tick(session, now_ms))
+        try:
+            result = await self._write(lambda session: self._tick(session, now_ms))
+        except BaseException:
+            self._forget()  # what was read and counted in a transaction that came to nothing
+            raise
         self.water = result.water
         self.counters.ticks += 1
         self.counters.tick_ms = (time.perf_counter() - begun) * 1000
@@ -274,6 +278,10 @@ class Controller(ByHand):
         result = run_tick(session, self._latest, self._plots, self._pending, self._book, now_ms=now_ms, stale_s=stale_s)
         result.acts += advance_tests(session, now_ms)
         return result
+
+    def _forget(self) -> None:
+        self._plots, self._pending, self._hour = PlotCache(), Pending(), -1
+        self._book.forget()
 
     def _read_device(self, key: str) -> Device:
         with self._database.reader() as session:

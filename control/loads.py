@@ -73,12 +73,13 @@ def zone_loads(session: Session, day_starts: Mapping[str, int]) -> dict[str, Loa
     loads = dict.fromkeys(day_starts, nothing)
     if not loads:
         return loads
+    # By when it was issued: a run that is made up for may have been planned days ago.
     since_ms = min(day_starts.values()) - LOOK_BACK_MS
     rows: dict[str, Any] = {}
     session.flush()
     connection = session.connection()
     for part in in_parts(day_starts):
-        recent = connection.execute(_acts(ActRow.zone_key.in_(part), ActRow.planned_ms >= since_ms))
+        recent = connection.execute(_acts(ActRow.zone_key.in_(part), ActRow.issued_ms >= since_ms))
         rows.update((row.id, row) for row in recent)
     under_way = _acts(OPEN_ACTS)
     if len(loads) == 1:

@@ -8,10 +8,10 @@ a device is connected and what a zone carries, is read each time. A definition i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, select
@@ -35,7 +35,6 @@ _WHERE: Final = (SiteRow.timezone, SiteRow.latitude, SiteRow.longitude, SiteRow.
 _ZONE: Final = (DeviceRow.site, DeviceRow.name, ZoneRow.number, ZoneRow.title, ZoneRow.type, *PARAMETERS)
 
 _Row = tuple[Any, ...]
-Made = TypeVar("Made")
 
 
 class Carried(NamedTuple):
@@ -88,19 +87,15 @@ class Plot:
 
 
 class Group:
-    """Plots, with what was made of that in them which people change: as long as the group is the same, so is that."""
+    """Plots of one sort of definition."""
 
     def __init__(self, plots: Sequence[Plot]) -> None:
         self.plots = plots
-        self.row = {plot.zone.key: row for row, plot in enumerate(plots)}
-        self._made: dict[str, Any] = {}
+        self._row = {plot.zone.key: row for row, plot in enumerate(plots)}
 
-    def made(self, name: str, make: Callable[[Sequence[Plot]], Made]) -> Made:
-        """Return what `make` makes of the plots, made once."""
-        if name not in self._made:
-            self._made[name] = make(self.plots)
-        found: Made = self._made[name]
-        return found
+    def those(self, zone_keys: Collection[str]) -> list[Plot]:
+        """Return the plots of those zones, in the group's order."""
+        return [self.plots[row] for row in sorted(self._row[key] for key in zone_keys if key in self._row)]
 
 
 class PlotCache:
@@ -122,6 +117,11 @@ class PlotCache:
         self.stirred: set[str] = set()
         self._timed: list[Plot] = []
         self._groups: dict[type, Group] = {}
+
+    @property
+    def beds(self) -> Sequence[Plot]:
+        """Those that are watered by what a probe says."""
+        return self.group(IrrigationDefinition).plots
 
     @property
     def timed(self) -> list[Plot]:

@@ -90,11 +90,12 @@ def run_tick(
     result.acts += ended
     dues, carried = _due(session, result, pending, cache.timed, parts, holds, skips, last_ms, now_ms)
     stirred |= dues.keys()
-    beds = [plot for plot in plots if isinstance(plot.definition, IrrigationDefinition)]
-    timers = [plot for plot in cache.timed if plot.zone.key in stirred and isinstance(plot.definition, TimerDefinition)]
-    ponds = [plot for plot in cache.timed if plot.zone.key in stirred and isinstance(plot.definition, FeedingDefinition)]
-    days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in plots}}
-    loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in (*beds, *timers, *ponds)})
+    beds = cache.beds
+    timers = cache.group(TimerDefinition).those(stirred)
+    ponds = cache.group(FeedingDefinition).those(stirred)
+    asked = (*beds, *timers, *ponds)
+    days = {zone: day_start(zone, now_ms) for zone in {plot.timezone for plot in asked}}
+    loads = zone_loads(session, {plot.zone.key: days[plot.timezone] for plot in asked})
     result.water = book.standings(session, now_ms)
     rest = MonthRest(session, result.water)
     rest.hold(holds, (*beds, *timers))

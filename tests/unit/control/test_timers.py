@@ -10,6 +10,7 @@ import pytest
 
 from control import ledger, registry, schedules
 from control.database import Database
+from control.errors import Conflict
 from control.models import ZoneRow
 from tests.unit.control.stage import BED, POND, Pilot, at, prepare
 
@@ -212,3 +213,17 @@ async def test_timer_of_a_zone_whose_flow_is_not_known_keeps_a_row_of_each_run_w
     with pilot.reader() as session:
         [step] = ledger.list_transitions(session, act.id)
     assert step.cause == "missed: invalid-parameter"
+
+
+async def test_once_made_up_days_later_counts_for_the_day_on_which_it_ran(pilot: Database) -> None:
+    weekly = {"type": "weekly", "weekdays": ["su"]}
+    starts = [{"time": "05:30", "litres": 60.0, "days": weekly}]
+    house = prepare(pilot, "05:28", (BED, timer("once", starts=starts, litres_day=100.0)))
+    await sleep_over(house, 3)
+    await house.online("garden")
+    await house.minute(2)
+    await finish(house, 60.0)
+    [act] = house.acts(BED)
+    assert (act.planned_ms, act.state) == (at("05:30"), "done")
+    with pytest.raises(Conflict, match="40 L are left"):
+        await house.controller.request_act(BED, "irrigate", litres=60.0, actor="ani")
