@@ -18,7 +18,7 @@ from tests.faults.simulation.timeline import SECOND_US, Timeline
 
 __all__ = ["ProcessLoop"]
 
-_THREAD_S = (0.0005, 0.004)  # what is done in a thread begins within so long [s]
+_THREAD_S = (0.0, 0.004)  # what is done in a thread begins within so long [s]
 
 
 class ProcessLoop(asyncio.AbstractEventLoop):

@@ -17,7 +17,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from control.controller import Controller, ControllerConfig
+from control.controller import Controller, ControllerConfig, LatestValues
 from control.database import Database
 from control.errors import DatabaseUnavailable
 from gateway.errors import LinkLost
@@ -25,7 +25,6 @@ from tests.faults.simulation.broker import Broker, Connection, Delivered
 from tests.faults.simulation.loop import ProcessLoop
 from tests.faults.simulation.points import Points
 from tests.faults.simulation.timeline import Timeline
-from tests.unit.control.fakes import FixedLatest
 
 __all__ = ["Server", "ServerClock", "watched_commits"]
 
@@ -69,7 +68,12 @@ class Server:
     """
 
     def __init__(
-        self, timeline: Timeline, broker: Broker, database: Database, points: Points, values: Mapping[Any, float]
+        self,
+        timeline: Timeline,
+        broker: Broker,
+        database: Database,
+        points: Points,
+        latest: Callable[[ServerClock], LatestValues],
     ) -> None:
         self.alive = False
         self.contact_us = 0
@@ -81,8 +85,7 @@ class Server:
         self._broker = broker
         self._database = database
         self._points = points
-        self._latest = FixedLatest(self.clock)  # type: ignore[arg-type]
-        self._latest.values.update(values)
+        self._latest = latest
         self._loop: ProcessLoop | None = None
         self._link: Connection | None = None
         self._arrived: asyncio.Event | None = None
@@ -101,7 +104,7 @@ class Server:
         self._loop = ProcessLoop(self._timeline, self._points)
         self._inbox, self._arrived, self._link = [], asyncio.Event(), None
         self.controller = Controller(
-            self._database, self._latest, self._publish, self.clock, self, _QUIET, connected=lambda: self.connected
+            self._database, self._latest(self.clock), self._publish, self.clock, self, _QUIET, connected=lambda: self.connected
         )
         self._loop.create_task(self._main(self.controller))
         self._timeline.after(self._timeline.between(*_CONNECT_S), self._connect)

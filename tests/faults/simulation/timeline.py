@@ -26,7 +26,8 @@ _REMEMBERED: Final = 400  # notes kept in words, for whoever looks into a failur
 class Timeline:
     """Do things at their time, those of one instant in the order in which they were asked for."""
 
-    def __init__(self, seed: int, start_ms: int) -> None:
+    def __init__(self, seed: int, start_ms: int, *, steady: bool = False) -> None:
+        self.steady = steady
         self.random = random.Random(seed)
         self.now_us = start_ms * 1000
         self.notes: deque[str] = deque(maxlen=_REMEMBERED)
@@ -54,8 +55,8 @@ class Timeline:
         self.at(self.now_us + round(seconds * SECOND_US), call)
 
     def between(self, least_s: float, most_s: float) -> float:
-        """Leave a length of time to chance. [s]"""
-        return self.random.uniform(least_s, most_s)
+        """Leave a length of time to chance; where all is steady it is the least. [s]"""
+        return least_s if self.steady else self.random.uniform(least_s, most_s)
 
     def run(self, seconds: float) -> None:
         """Let time pass. [s]"""

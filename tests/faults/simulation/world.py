@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from control import registry, schedules
+from control.controller import LatestValues
 from control.database import Database, open_database
 from control.ids import is_id
 from control.records import ZoneParameters, ZoneSpec
@@ -31,8 +32,9 @@ from simulators.physics import Bed, BedSite, Climate, Pond, PondSite, Weather
 from tests.faults.simulation.broker import Broker, Mishaps
 from tests.faults.simulation.field import Field
 from tests.faults.simulation.points import Points
-from tests.faults.simulation.server import Server, watched_commits
+from tests.faults.simulation.server import Server, ServerClock, watched_commits
 from tests.faults.simulation.timeline import SECOND_US, Timeline
+from tests.unit.control.fakes import FixedLatest
 
 __all__ = ["BED", "BED_BY_HAND", "FINAL", "POND", "START_MS", "ActFound", "Request", "Verdict", "World", "memory_folder"]
 
@@ -114,6 +116,10 @@ class World:
         Zone to the definition that is in force there.
     devices : mapping
         The class of their logic, where that is not the product's own.
+    latest : callable or None
+        Gives each process of the server its latest values; None for some that are always fresh.
+    steady : bool
+        Everything takes the least time that it can, so that a crash costs none.
     forgets_commits : bool
         A control: the last two commits are gone when the server is killed, that of the plan and that of its handing over,
         as if it had sent before committing.
@@ -129,15 +135,17 @@ class World:
         devices: Callable[..., VirtualDevice] = VirtualDevice,
         start_ms: int = START_MS,
         forgets_commits: bool = False,
+        latest: Callable[[ServerClock], LatestValues] | None = None,
+        steady: bool = False,
     ) -> None:
-        self.timeline = Timeline(seed, start_ms)
+        self.timeline = Timeline(seed, start_ms, steady=steady)
         self.random = self.timeline.random
         self.server_points, self.device_points = Points(), Points()
         self.broker = Broker(self.timeline, mishaps)
         self.path, database, template = _ground(folder, _frozen(plans or {}), start_ms)
         with closing(sqlite3.connect(self.path)) as fresh:
             template.backup(fresh)
-        self.server = Server(self.timeline, self.broker, database, self.server_points, _VALUES)
+        self.server = Server(self.timeline, self.broker, database, self.server_points, latest or _fixed)
         weather = Weather(Climate(), 7)
         beds = [Bed.at_moisture(BedSite(flow_l_min=12.0), 0.16) for _ in range(2)]
         pond = Pond(PondSite(feeder_g_s=5.0))
@@ -244,6 +252,10 @@ class World:
         )
         return {row[1]: ActFound(*row) for row in rows}
 
+    def decisions(self) -> list[tuple[Any, ...]]:
+        """Return the log of decisions, to the last bit."""
+        return self._db.execute("select * from decision order by id").fetchall()
+
     def transitions(self, state: str) -> dict[str, int]:
         """Return when each act first came to a state. [ms since the Unix epoch]"""
         return dict(self._db.execute("select act_id, min(at_ms) from act_transition where state = ? group by 1", (state,)))
@@ -295,6 +307,12 @@ def memory_folder(fallback: Path) -> Iterator[Path]:
             _ground.cache_clear()
 
 
+def _fixed(clock: ServerClock) -> LatestValues:
+    found = FixedLatest(clock)  # type: ignore[arg-type]
+    found.values.update(_VALUES)
+    return found
+
+
 def _moved(act: ActFound, executed: Counter[str]) -> bool:
     return act.action == "stop" or executed[act.reference] > 0
 
@@ -320,6 +338,12 @@ def _ground(folder: Path, plans: tuple[tuple[str, str], ...], start_ms: int) -> 
             registry.create_device(session, "pilot", name, kind, name, specs, "$7$hash", now_ms=before_ms)
         for zone, plan in plans:
             schedules.create_schedule(session, zone, json.loads(plan), now_ms=before_ms)
+    with closing(sqlite3.connect(path)) as made, made:
+        # Ids that nobody can guess would make the ids of planned acts differ from world to world.
+        for number, (found,) in enumerate(made.execute("select id from schedule order by zone_key").fetchall()):
+            name = f"{number:026}"
+            made.execute("update schedule set id = ? where id = ?", (name, found))
+            made.execute("update schedule_version set schedule_id = ? where schedule_id = ?", (name, found))
     template = sqlite3.connect(":memory:", check_same_thread=False)
     with closing(sqlite3.connect(path)) as made:
         made.backup(template)

@@ -94,3 +94,17 @@ async def test_tick_reads_a_changed_schedule_at_once(pilot: Database) -> None:
         schedules.change_schedule(session, made.id, definition={**definition, "low": 0.26}, now_ms=FIVE)
     [decision] = (await controller.tick()).decisions
     assert (decision.inputs["low"], "dry" in decision.reasons) == (0.26, True)
+
+
+async def test_run_in_a_minute_that_was_decided_before_waits_for_the_next_one(pilot: Database) -> None:
+    clock, listener = MinuteClock(FIVE + 12_500), Listener()
+    await Controller(pilot, FixedLatest(clock), listener.send, clock, listener).tick()
+    controller = Controller(pilot, FixedLatest(clock), listener.send, clock, listener)
+    running = asyncio.create_task(controller.run())
+    assert await clock.waits.get() == 47.5
+    assert controller.counters.ticks == 0
+    await clock.advance(47.5)
+    assert await clock.waits.get() == 60.0
+    assert controller.counters.ticks == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
