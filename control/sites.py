@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from control.access import Place, Principal
@@ -35,6 +35,7 @@ from control.records import Site
 from control.resources_models import ResourceRow
 from control.sight import sites_seen
 from control.suspensions import forget_suspensions
+from control.weather_models import ForecastRow, RainHourRow
 from gateway.topics import is_name
 
 __all__ = ["SiteDetails", "change_site", "create_site", "delete_site", "get_site", "list_sites", "site_place"]
@@ -167,12 +168,12 @@ def change_site(
 
 
 def delete_site(session: Session, name: str, *, version: int | None = None, trail: Trail | None = None) -> None:
-    """Delete a site that never had a device.
+    """Delete a site that never had a device, and with it what was forecast for it and what was put off there.
 
     Raises
     ------
     Conflict
-        It has, or had, devices; or people or tokens have a role there.
+        It has, or had, devices; it has pumps or mains; or people or tokens have a role there.
     """
     row = _row(session, name)
     check_version(row, "site", version)
@@ -186,6 +187,8 @@ def delete_site(session: Session, name: str, *, version: int | None = None, trai
         raise Conflict(f"people or tokens have their home or a role at site {name!r}; change those first")
     trail = trail or Trail("tirta", "local", row.created_ms)
     record(session, trail, "site.delete", f"site:{name}", place=site_place(row), before=_told(row))
+    for table in (ForecastRow, RainHourRow):  # what is nobody's else goes with it
+        session.execute(delete(table).where(table.site == name))
     forget_suspensions(session, "site", name)
     session.delete(row)
 

@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
-from control import registry
+from control import budgets, forecasts, holidays, places, rain, registry, resources, suspending, suspensions
+from control.audit import Trail
 from control.database import Database
 from control.errors import Conflict, Invalid, NotFound
-from control.records import ZoneParameters, ZoneSpec
+from control.forecasts import ForecastEntry
+from control.records import Holiday, ZoneParameters, ZoneSpec
+from control.suspensions import On
 
 NOW = 1_795_305_600_000
+HOUR = 3_600_000
+TRAIL = Trail("sari", "local", NOW)
 
 
 def test_create_device_gives_keys_zones_and_a_broker_user(pilot: Database) -> None:
@@ -54,6 +61,49 @@ def test_delete_site_with_devices_is_a_conflict_and_without_is_gone(pilot: Datab
         registry.delete_site(session, "empty")
     with pilot.reader() as session, pytest.raises(NotFound):
         registry.get_site(session, "empty")
+
+
+def test_delete_site_takes_its_weather_and_what_was_put_off_there_with_it(pilot: Database) -> None:
+    with pilot.session() as session:
+        for name in ("empty", "other"):
+            registry.create_site(session, name, name, "Asia/Jakarta", now_ms=NOW)
+            forecasts.keep_forecast(session, name, "BMKG", NOW, [ForecastEntry(NOW, NOW + HOUR, 2.0)], now_ms=NOW, trail=TRAIL)
+            rain.keep_rain(session, name, [(NOW - HOUR, 1.5)])
+            suspending.suspend(session, "pause", On("site", name), now_ms=NOW, trail=TRAIL)
+        registry.delete_site(session, "empty")
+    with pilot.session() as session:
+        registry.create_site(session, "empty", "Again", "Asia/Jakarta", now_ms=NOW)
+    with pilot.reader() as session:
+        assert [one.site for one in forecasts.list_forecasts(session)[0]] == ["other"]
+        assert [one.on for one in suspensions.list_suspensions(session)[0]] == ["site:other"]
+
+
+def test_delete_site_with_a_pump_says_what_to_delete_first_and_changes_nothing(pilot: Database) -> None:
+    with pilot.session() as session:
+        registry.create_site(session, "empty", "Empty", "Asia/Jakarta", now_ms=NOW)
+        resources.create_resource(session, "empty", "well", "Well", trail=TRAIL)
+        forecasts.keep_forecast(session, "empty", "BMKG", NOW, [ForecastEntry(NOW, NOW + HOUR, 2.0)], now_ms=NOW, trail=TRAIL)
+    with pytest.raises(Conflict, match="pumps or mains; delete them first"), pilot.session() as session:
+        registry.delete_site(session, "empty")
+    with pilot.reader() as session:
+        assert [one.site for one in forecasts.list_forecasts(session)[0]] == ["empty"]
+
+
+def test_delete_agency_and_city_take_all_that_is_only_theirs_with_them(pilot: Database) -> None:
+    with pilot.session() as session:
+        places.create_city(session, "kutai", "Kutai", trail=TRAIL)
+        places.create_agency(session, "kutai", "dlh", "DLH", trail=TRAIL)
+        budgets.set_budget(session, "kutai:dlh", [100.0] * 12, trail=TRAIL)
+        holidays.set_holidays(session, "kutai:dlh", [Holiday(date(2026, 12, 25), "Natal")], trail=TRAIL)
+        for on in (On("agency", "kutai:dlh"), On("city", "kutai")):
+            suspending.suspend(session, "pause", on, now_ms=NOW, trail=TRAIL)
+    with pilot.session() as session:
+        places.delete_agency(session, "kutai:dlh", trail=TRAIL)
+        places.delete_city(session, "kutai", trail=TRAIL)
+    with pilot.reader() as session:
+        assert suspensions.list_suspensions(session)[0] == []
+        with pytest.raises(NotFound):
+            places.get_city(session, "kutai")
 
 
 def test_broker_users_leaves_out_a_device_that_was_not_given_a_credential_yet(pilot: Database) -> None:
