@@ -95,39 +95,50 @@ class MonthRest:
             if agency in spent and plot.zone.type == "bed":
                 holds.add(Hold(plot.zone.key, int(Reason.MONTH_SPENT), {"month_budget": self._budget[agency]}))
 
-    def fit(self, outcomes: Sequence[Outcome], rank: Callable[[Outcome], tuple[int, ...]] | None = None) -> list[Outcome]:
+    def sift(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Return the outcomes, those held of which too little is left even if nobody else took any.
+
+        Nothing is taken yet. They stand in no line for a pump that they could not use, tick for tick.
+        """
+        if not self._agency:
+            return list(outcomes)
+        return [self._cut(one)[0] if self._takes(one) and not self._cut(one)[0].act else one for one in outcomes]
+
+    def fit(self, outcomes: Sequence[Outcome], rank: Callable[[Outcome], tuple[int, ...]]) -> list[Outcome]:
         """Return the outcomes, in their order, each cut to or held by what is left.
 
         Who was planned earlier goes first, then by `rank`, then by the zone's key.
 
         Parameters
         ----------
-        rank : callable or None
+        rank : callable
             Returns what stands between the planned moment and the key: smaller first.
         """
         if not self._agency:
             return list(outcomes)
-        taking = [place for place, one in enumerate(outcomes) if one.act and one.litres > 0.0 and self._of(one) is not None]
         fitted = list(outcomes)
+        taking = [place for place, one in enumerate(outcomes) if self._takes(one)]
         for place in sorted(taking, key=lambda place: self._order(outcomes[place], rank)):
-            fitted[place] = self._fit_one(outcomes[place])
+            fitted[place], left = self._cut(outcomes[place])
+            self._left[self._agency[outcomes[place].plot.zone.site]] = left
         return fitted
 
-    def _fit_one(self, outcome: Outcome) -> Outcome:
-        agency = self._of(outcome)
-        assert agency is not None
+    def _takes(self, outcome: Outcome) -> bool:
+        return outcome.act and outcome.litres > 0.0 and outcome.plot.zone.site in self._agency
+
+    def _cut(self, outcome: Outcome) -> tuple[Outcome, float]:
+        """Return an outcome cut to or held by what is left of its agency's month, and what then is left. [L]"""
+        agency = self._agency[outcome.plot.zone.site]
         left = self._left[agency]
         litres = min(outcome.litres, left)
         if litres >= outcome.litres - TOLERANCE_L:
-            self._left[agency] = max(left - outcome.litres, 0.0)
-            return outcome
+            return outcome, max(left - outcome.litres, 0.0)
         definition = outcome.plot.definition
         seconds = outcome.seconds * litres / outcome.litres
         least_s = 0.0 if isinstance(definition, FeedingDefinition) else definition.min_seconds
         if litres <= TOLERANCE_L or seconds < least_s:
-            return self._changed(outcome, agency, Reason.MONTH_SPENT, 0.0, 0.0)
-        self._left[agency] = left - litres
-        return self._changed(outcome, agency, Reason.MONTH_CLIPPED, seconds, litres)
+            return self._changed(outcome, agency, Reason.MONTH_SPENT, 0.0, 0.0), left
+        return self._changed(outcome, agency, Reason.MONTH_CLIPPED, seconds, litres), left - litres
 
     def _changed(self, outcome: Outcome, agency: str, reason: Reason, seconds: float, litres: float) -> Outcome:
         seen = {"month_budget": self._budget[agency], "month_asked": outcome.litres}
@@ -143,10 +154,7 @@ class MonthRest:
             inputs=lambda: {**outcome.inputs(), **seen, "seconds": seconds, "litres": litres},
         )
 
-    def _of(self, outcome: Outcome) -> str | None:
-        return self._agency.get(outcome.plot.zone.site)
-
-    def _order(self, outcome: Outcome, rank: Callable[[Outcome], tuple[int, ...]] | None) -> tuple[int, tuple[int, ...], str]:
+    def _order(self, outcome: Outcome, rank: Callable[[Outcome], tuple[int, ...]]) -> tuple[int, tuple[int, ...], str]:
         # What no calendar planned is planned now, after what has come before.
         planned_ms = outcome.due.planned_ms if outcome.due is not None else 2**62
-        return planned_ms, () if rank is None else rank(outcome), outcome.plot.zone.key
+        return planned_ms, rank(outcome), outcome.plot.zone.key

@@ -104,8 +104,10 @@ def run_tick(
     extra = [0.0 if plot.zone.key in parts else carried.get(plot.zone.key, plot.carried_l) for plot in timers]
     watering = water(beds, loads, holds, latest, now_ms, stale_s, last_ms)
     watering += water_by_clock(timers, runs, extra, loads, holds, now_ms)
-    # All share pumps and one budget of the month; what waits for its turn takes nothing of that yet.
-    _conclude(session, result, rest.fit(take_turns(session, watering, last_ms, now_ms), by_priority), carried, last_ms, now_ms)
+    # All share pumps and one budget of the month: what waits for its turn takes nothing of the budget yet, and what the
+    # budget does not hold takes no turn from others.
+    watering = rest.fit(take_turns(session, rest.sift(watering), last_ms, now_ms), by_priority)
+    _conclude(session, result, watering, carried, last_ms, now_ms)
     meals = [dues.get(plot.zone.key) for plot in ponds]
     _conclude(session, result, feed(ponds, meals, loads, holds, latest, now_ms, stale_s), {}, last_ms, now_ms)
     result.suspensions += conclude_suspensions(session, now_ms)

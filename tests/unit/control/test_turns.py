@@ -5,10 +5,18 @@ from __future__ import annotations
 
 import pytest
 
+from control import budgets
+from control.audit import Trail
 from control.database import Database
 from control.errors import Conflict
 from control.turns import check_room
 from tests.unit.control.rows import BEDS, FLOW, grow, timer
+from tests.unit.control.stage import BED
+
+
+def allow(database: Database, litres: float) -> None:
+    with database.session() as session:
+        budgets.set_budget(session, "city:agency", [litres] * 12, trail=Trail("sari", "local", 0))
 
 
 async def test_runs_on_a_pump_for_one_go_one_after_another_by_priority_and_name(pilot: Database) -> None:
@@ -89,6 +97,31 @@ async def test_what_nobody_knows_the_end_of_is_served_until_its_device_has_stopp
     assert field.begun(BEDS[1]) == []  # it may begin until 05:35, and stops by itself 660 s later
     await field.minute(4)
     assert field.begun(BEDS[1]) == ["05:46"]
+
+
+async def test_what_waits_for_its_turn_takes_nothing_of_the_month(pilot: Database) -> None:
+    field = grow(pilot, "05:29", {BEDS[0]: timer(priority=3), BEDS[1]: timer(priority=2), BED: timer()})
+    allow(pilot, 150.0)
+    for device in ("rows", "garden"):
+        await field.house.online(device)
+    await field.minute(2)
+    acts = {act.zone_key: act for act in field.house.acts()}
+    assert (acts[BEDS[0]].litres, acts[BED].litres) == (pytest.approx(120.0), pytest.approx(30.0))
+    assert BEDS[1] not in acts
+    assert "queued" in field.house.decisions(BEDS[1])[0].reasons
+    assert "month-clipped" in field.house.decisions(BED)[0].reasons
+
+
+async def test_what_the_month_does_not_hold_takes_no_turn_from_others(pilot: Database) -> None:
+    brief = timer(litres=12.0)
+    field = grow(pilot, "05:29", {BEDS[0]: timer(priority=3, min_seconds=120, late_s=600), BEDS[1]: brief})
+    allow(pilot, 12.0)  # 60 s of flow
+    await field.house.online("rows")
+    await field.minute(15)
+    assert (field.begun(BEDS[0]), field.begun(BEDS[1])) == ([], ["05:30"])
+    held = [one.reasons for one in field.house.decisions(BEDS[0]) if "month-spent" in one.reasons]
+    assert held == [("run-due", "month-spent")]
+    assert field.ended(BEDS[0]) == [("skipped", "missed", 1)]
 
 
 async def test_a_new_start_decides_as_before(pilot: Database) -> None:
