@@ -26,7 +26,18 @@ from control.records import Seen
 from control.resources_models import ResourceRow, ResourceZoneRow
 from rules.reasons import Reason
 
-__all__ = ["Network", "by_priority", "check_room", "load_network", "served", "serving", "take_turns", "waiting_zones"]
+__all__ = [
+    "Network",
+    "NoRoom",
+    "by_priority",
+    "check_room",
+    "find_obstacle",
+    "load_network",
+    "served",
+    "serving",
+    "take_turns",
+    "waiting_zones",
+]
 
 DAY_MS: Final = 86_400_000  # hours are looked ahead in for this long [ms]
 MINUTE_MS: Final = 60_000
@@ -41,6 +52,15 @@ class Network:
     resources: Mapping[str, Resource]
     titles: Mapping[str, str]
     shared: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """Why a zone cannot begin now on something that it shares; `never`: not by waiting either."""
+
+    resource: str
+    detail: str
+    never: bool = False
 
 
 def take_turns(session: Session, outcomes: Sequence[Outcome], last_ms: int, now_ms: int) -> list[Outcome]:
@@ -77,21 +97,28 @@ def check_room(session: Session, zone_key: str, flow_l_min: float | None, now_ms
     Conflict
         A pump or main has no room, and what runs there; or the zone alone is too much for it.
     """
+    if (obstacle := find_obstacle(session, zone_key, flow_l_min, now_ms)) is not None:
+        raise Conflict(obstacle.detail)
+
+
+def find_obstacle(session: Session, zone_key: str, flow_l_min: float | None, now_ms: int) -> NoRoom | None:
+    """Return what a zone cannot begin on now of all that it shares, or None."""
     network = load_network(session, [zone_key])
     flow = nan if flow_l_min is None else flow_l_min
     run = Run(zone_key, now_ms, flow, network.shared.get(zone_key, ()))
     if (name := too_much(run, network.resources)) is not None:
-        most = network.resources[name].max_flow_l_min
-        raise Conflict(f"zone {zone_key} takes {flow:g} L/min, and {network.titles[name]} gives at most {most:g} L/min")
+        most, title = network.resources[name].max_flow_l_min, network.titles[name]
+        return NoRoom(name, f"zone {zone_key} takes {flow:g} L/min, and {title} gives at most {most:g} L/min", never=True)
     lines = serving(session, network, now_ms)
     for name in run.resources:
         if lines[name].has_room(flow, now_ms):
             continue
         if not lines[name].zones:
             left_s = lines[name].resource.min_rest_s - (now_ms - (lines[name].stopped_ms or 0)) // 1000
-            raise Conflict(f"{network.titles[name]} has to rest for {left_s} s more; wait, or ask again then")
+            return NoRoom(name, f"{network.titles[name]} has to rest for {left_s} s more; wait, or ask again then")
         there = ", ".join(served(session, [name], now_ms)[name][:SHOWN])
-        raise Conflict(f"{network.titles[name]} has no room now, it serves {there}; stop that, or wait for its end")
+        return NoRoom(name, f"{network.titles[name]} has no room now, it serves {there}; stop that, or wait for its end")
+    return None
 
 
 def load_network(session: Session, zone_keys: Collection[str]) -> Network:

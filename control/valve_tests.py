@@ -3,7 +3,8 @@
 
 Which valve is next follows from the ledger alone: each one's act has an id made of the test and the zone, so that a crash in
 between plans none twice and leaves none out. Invariant: at most one act of a test is open at a time; what cannot be tested now
-is in the ledger too, as skipped with its reason.
+is in the ledger too, as skipped with its reason. A valve waits for room on the pumps and mains that its zone shares, but not
+longer than `PATIENCE_MS` after the last valve that was opened.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from control.registry import get_device, get_site
 from control.requests import check_free, stored_key
 from control.sight import place_of_site, seen_sites
 from control.states import OPEN
+from control.turns import find_obstacle
 from control.zones import get_zone
 from rules.interlocks import STOP_MARGIN
 
@@ -50,7 +52,10 @@ __all__ = [
 ORIGIN: Final = "test:"  # begins the origin of an act of a test; its id follows
 SECONDS: Final = 10.0  # that each valve is open [s]
 EXPIRES_MS: Final = 60_000  # a device that is there takes it at once, and the next valve waits [ms]
-MAX_ZONES: Final = 1000  # of one test: three hours
+PATIENCE_MS: Final = (
+    600_000  # that valves wait for room on a pump or main; behind one that waited in vain none waits again [ms]
+)
+MAX_ZONES: Final = 1000  # of one test: three hours, where none waits
 SORTING: Final = Sorting(ValveTestRow.id, {"begun": ValveTestRow.id}, "-begun", is_id)
 
 
@@ -167,18 +172,25 @@ def acts_of_test(session: Session, test: ValveTest) -> list[tuple[str, Act | Non
 
 def _advance(session: Session, row: ValveTestRow, now_ms: int) -> list[Act]:
     planned: list[Act] = []
+    since_ms = row.begun_ms  # when the last valve was opened, or its act was over
     for zone_key, act in _rows(session, _test(row)):
-        if act is not None and act.state in OPEN and act.state != "unknown":
-            return planned
         if act is None:
-            planned += [made for made, _ in plan_acts(session, [_plan(session, row, get_zone(session, zone_key), now_ms)])]
+            plan = _plan(session, row, get_zone(session, zone_key), since_ms, now_ms)
+            if plan is None:
+                return planned
+            planned += [made for made, _ in plan_acts(session, [plan])]
             if planned[-1].state == "planned":
                 return planned
+        elif act.state in OPEN and act.state != "unknown":
+            return planned
+        elif act.state != "skipped":
+            since_ms = max(since_ms, act.ended_ms or act.planned_ms)
     row.ended_ms = now_ms
     return planned
 
 
-def _plan(session: Session, row: ValveTestRow, zone: Zone, now_ms: int) -> PlannedAct:
+def _plan(session: Session, row: ValveTestRow, zone: Zone, since_ms: int, now_ms: int) -> PlannedAct | None:
+    """Return the act that opens a valve, or leaves it out; None where it waits for room."""
     seconds, litres = _amounts(zone.parameters)
     order = Order(
         device_key=zone.device_key,
@@ -197,7 +209,13 @@ def _plan(session: Session, row: ValveTestRow, zone: Zone, now_ms: int) -> Plann
     key = act_id(order.origin, 0, zone.key, row.begun_ms)
     if (why := _obstacle(session, zone, litres, now_ms)) is not None:
         return PlannedAct(key, order, "skipped", why)
-    return PlannedAct(key, order, cause="next of the test")
+    if (no_room := find_obstacle(session, zone.key, zone.parameters.flow_l_min, now_ms)) is None:
+        return PlannedAct(key, order, cause="next of the test")
+    if no_room.never:
+        return PlannedAct(key, order, "skipped", "flow-above-resource")
+    if now_ms - since_ms >= PATIENCE_MS:
+        return PlannedAct(key, order, "skipped", f"no-room-in-window: {no_room.detail}")
+    return None
 
 
 def _obstacle(session: Session, zone: Zone, litres: float | None, now_ms: int) -> str | None:

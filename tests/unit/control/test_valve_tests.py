@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from control import budgets, registry, valve_tests
+from control import budgets, registry, resources, valve_tests
 from control.audit import Trail
 from control.database import Database
 from control.errors import Conflict, NotFound
 from control.records import Act, ZoneParameters, ZoneSpec
+from control.resources import ResourceDetails
 from control.valve_tests import ValveTest
 from tests.unit.control.stage import BED, POND, Pilot, prepare
 
@@ -137,6 +138,61 @@ async def begin_after(stage: Pilot, test: ValveTest) -> str:
     kept, valves = looked(stage, test)
     assert [act.reason for _, act in valves if act is not None and act.state == "skipped"] in ([], ["month-spent"])
     return "done" if all(act is not None for _, act in valves) else kept.state
+
+
+async def beside_a_run(stage: Pilot) -> ValveTest:
+    """Begin a test at the yard, whose first valve shares a pump for one zone with a bed that is being watered."""
+    with stage.database.session() as session:
+        details = ResourceDetails(max_zones=1, zones=(BED, YARD[0]))
+        resources.create_resource(session, "pilot", "pump", "North pump", details, trail=TRAIL)
+    await stage.controller.request_act(BED, "irrigate", seconds=840, actor="ani")
+    await stage.controller.send_due()
+    [command] = stage.commands()
+    await stage.say("garden", "ack", {"id": command["id"], "n": command["n"], "state": "running"})
+    return await begin(stage, "pilot:yard")
+
+
+async def test_a_valve_waits_for_room_on_its_pump_and_is_opened_when_there_is(stage: Pilot) -> None:
+    test = await beside_a_run(stage)
+    await stage.minute(8)
+    assert (looked(stage, test)[0].state, states(stage, test)) == ("running", [None, None])
+    command = stage.commands()[0]
+    await stage.say("garden", "ack", {"id": command["id"], "n": command["n"], "state": "done", "result": RESULT})
+    await stage.minute()
+
+    assert states(stage, test) == ["sent", None]
+
+
+async def test_a_valve_that_finds_no_room_in_time_is_left_out_with_the_reason_and_the_next_one_tested(stage: Pilot) -> None:
+    test = await beside_a_run(stage)
+    await stage.minute(10)
+    first, second = [act for _, act in looked(stage, test)[1]]
+
+    assert first is not None
+    assert second is not None
+    assert (first.state, first.reason, second.state) == ("skipped", "no-room-in-window", "sent")
+
+
+async def test_behind_a_valve_that_waited_in_vain_no_other_waits_again(stage: Pilot) -> None:
+    test = await beside_a_run(stage)
+    with stage.database.session() as session:
+        resources.change_resource(session, "pilot:pump", details={"zones": (BED, *YARD)}, trail=TRAIL)
+    await stage.minute(10)
+
+    assert [act.reason for _, act in looked(stage, test)[1] if act] == ["no-room-in-window"] * 2
+    assert looked(stage, test)[0].state == "done"
+
+
+async def test_a_valve_that_takes_more_than_its_pump_gives_is_left_out_at_once(stage: Pilot) -> None:
+    with stage.database.session() as session:
+        details = ResourceDetails(max_flow_l_min=10.0, zones=(YARD[0],))
+        resources.create_resource(session, "pilot", "pump", "North pump", details, trail=TRAIL)
+    test = await begin(stage, "pilot:yard")
+    [(_, first), _] = looked(stage, test)[1]
+
+    assert first is not None
+    assert (first.state, first.reason) == ("skipped", "flow-above-resource")
+    assert states(stage, test)[1] == "planned"
 
 
 async def test_one_key_begins_one_test(stage: Pilot) -> None:
