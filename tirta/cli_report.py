@@ -28,7 +28,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="What was planned, and what came of it.")
 
 
-class Lang(str, Enum):  # noqa: UP042 - typer shows the values of such a class as choices
+class Language(str, Enum):  # noqa: UP042 - typer shows the values of such a class as choices
     """In which language it is told."""
 
     id = "id"
@@ -48,7 +48,7 @@ def day(
         typer.Option("--date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Local date of the site. [default: today]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a site, with all there is.")] = False,
-    lang: Annotated[Lang, typer.Option(help="Language of the text.")] = Lang.en,
+    language: Annotated[Language, typer.Option(help="Language of the text.")] = Language.en,
     data: DATA = None,
     config: CONFIG = None,
 ) -> None:
@@ -64,7 +64,7 @@ def day(
         if as_json:
             print(msgspec.json.encode(found).decode())
             continue
-        print(*([""] if number else []), *day_lines(found, lang.value), sep="\n")
+        print(*([""] if number else []), *day_lines(found, language.value), sep="\n")
     if missing:
         raise typer.Exit(1)
 

@@ -73,7 +73,7 @@ def test_report_day_shows_each_planned_moment_within_a_hundred_columns(run: Run)
 
 
 def test_report_day_speaks_indonesian(run: Run) -> None:
-    shown = run("--site", "pilot", "--lang", "id").stdout
+    shown = run("--site", "pilot", "--language", "id").stdout
     assert "  05:30  selesai             05:30  05:35       60 L     59,5 L" in shown
     assert "direncanakan = 2, selesai = 1, tidak dilakukan = 1 (dilewati: perangkat tidak terhubung 1)" in shown
     assert "\n  terbuka = 0\n" in shown
