@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from functools import lru_cache
 from itertools import takewhile
 from typing import Annotated, Final, Literal
@@ -20,30 +20,21 @@ from zoneinfo import ZoneInfo
 
 from astral import Observer
 from astral.sun import sunrise, sunset
-from dateutil.rrule import rrule, rrulestr
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from control.calendars import instant, local_date, minutes_of
+from control.recurrence import LATEST, fits_some_date, rule_dates
 
 __all__ = ["Almanac", "Day", "Moment", "Start", "Strict", "Whereabouts"]
 
 WEEKDAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 MAX_DAYS: Final = 400  # of one question: a year, and what preview and catching up need [d]
-MAX_INTERVAL: Final = 400  # [d], or weeks, months, years
 EARLIEST: Final = date(2000, 1, 1)  # a rule is counted from its first date, so that may not lie too far back
 REMEMBERED: Final = 16_384  # answers about the sun and about rules kept, each
-COMMON: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
-# What dateutil is asked beyond this it may look for up to the year 9999, day by day: DAILY with BYMONTHDAY=30 in February.
-PARTS: Final = {
-    "DAILY": frozenset({"BYMONTH"}),
-    "WEEKLY": frozenset({"BYMONTH", "BYDAY"}),
-    "MONTHLY": frozenset({"BYMONTH", "BYDAY", "BYMONTHDAY", "BYSETPOS"}),
-    "YEARLY": frozenset({"BYMONTH", "BYDAY", "BYMONTHDAY", "BYSETPOS"}),
-}
 _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 
 Weekday = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
-Day = Annotated[date, Field(strict=False, ge=EARLIEST, description="Local date of the site")]
+Day = Annotated[date, Field(strict=False, ge=EARLIEST, le=LATEST, description="Local date of the site")]
 
 
 class Strict(BaseModel):
@@ -92,7 +83,7 @@ class Recurrence(Strict):
 
     @model_validator(mode="after")
     def _dates_only(self) -> Recurrence:
-        if next(iter(_rule(self.rrule, self.counted_from)), None) is None:
+        if not fits_some_date(self.rrule, self.counted_from):
             raise ValueError("this rule fits no date")
         return self
 
@@ -246,28 +237,6 @@ def _sun_ms(event: str, latitude: float, longitude: float, zone: ZoneInfo, day: 
     return None
 
 
-def _rule(text: str, counted_from: date) -> rrule:
-    """Return the rule, or raise ValueError: it has parts that no rule of dates needs, or fits no date at all."""
-    parts = [part.partition("=") for part in text.upper().split(";")]
-    named = {name: value for name, _, value in parts}
-    allowed = PARTS.get(named.get("FREQ", ""))
-    if allowed is None or len(named) != len(parts):
-        raise ValueError(f"one recurrence rule of dates, as FREQ=MONTHLY;BYDAY=1FR; FREQ is one of {', '.join(PARTS)}")
-    if wrong := sorted(set(named) - allowed - COMMON):
-        raise ValueError(
-            f"FREQ={named['FREQ']} goes with {', '.join(sorted(allowed | COMMON))}, and not with {', '.join(wrong)}"
-        )
-    if not 1 <= int(named.get("INTERVAL", "1")) <= MAX_INTERVAL:
-        raise ValueError(f"INTERVAL is from 1 to {MAX_INTERVAL}")
-    try:
-        # Without a time zone: the rule is of dates, and UNTIL then needs none either.
-        found = rrulestr(text.upper(), dtstart=datetime(counted_from.year, counted_from.month, counted_from.day))  # noqa: DTZ001
-    except (ValueError, TypeError, IndexError, AttributeError) as exc:
-        raise ValueError(f"not a recurrence rule: {exc}") from exc
-    assert isinstance(found, rrule)  # of one line without a date
-    return found
-
-
 def _dates_of_year(text: str, counted_from: date, year: int) -> frozenset[date]:
-    days = takewhile(lambda day: day.year <= year, _rule(text, counted_from))
-    return frozenset(day.date() for day in days if day.year == year)
+    days = takewhile(lambda day: day.year <= year, rule_dates(text, counted_from))
+    return frozenset(day for day in days if day.year == year)

@@ -110,10 +110,12 @@ def why_zone(session: Session, zone_key: str, at_ms: int, now_ms: int) -> ZoneWh
     NotFound
         There is no such zone.
     Invalid
-        The instant lies ahead.
+        The instant lies ahead, or long before there was anything.
     """
     if at_ms > now_ms:
         raise Invalid("at", "an instant that has come; what is to be is told by a preview")
+    if at_ms < 0:
+        raise Invalid("at", "an instant of these years")
     scene = _scene(session, zone_key.rpartition(":")[0], zone_key, now_ms)
     act = _act_at(session, zone_key, at_ms)
     decision = decision_at(session, zone_key, at_ms)

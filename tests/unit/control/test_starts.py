@@ -194,8 +194,38 @@ def test_moments_of_a_range_cut_anywhere_are_those_of_the_whole(cuts: list[int],
         {"days": {"type": "rrule", "rrule": "INTERVAL=2", "counted_from": "2026-01-01"}},
         {"first": "2026-02-01", "last": "2026-01-31"},
         {"first": "2026-02-30"},
+        {"first": "2100-01-01"},
+        {"days": {"type": "interval", "every_days": 2, "counted_from": "9999-12-31"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=YEARLY;BYDAY=60MO", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=MONTHLY;BYDAY=6MO", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=1", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=300", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=MONTHLY;BYMONTH=2", "counted_from": "2026-01-31"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=MONTHLY;INTERVAL=2;BYMONTH=2", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=WEEKLY;BYMONTH=13", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=DAILY;INTERVAL=x", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=DAILY;COUNT=3;UNTIL=20270101", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=DAILY;COUNT=99999999999999999999", "counted_from": "2026-01-01"}},
+        {"days": {"type": "rrule", "rrule": "FREQ=DAILY;UNTIL=20200101", "counted_from": "2026-01-01"}},
     ],
 )
 def test_a_start_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         start(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("rule", "counted_from"),
+    [
+        ("FREQ=YEARLY", "2024-02-29"),
+        ("FREQ=MONTHLY", "2024-02-29"),
+        ("FREQ=MONTHLY;INTERVAL=7;BYMONTHDAY=31", "2026-02-01"),
+        ("FREQ=YEARLY;INTERVAL=2;BYMONTH=2;BYMONTHDAY=29", "2026-01-01"),
+        ("FREQ=YEARLY;BYDAY=53FR", "2026-01-01"),
+        ("FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13", "2026-01-01"),
+        ("FREQ=YEARLY;BYSETPOS=-1;BYDAY=SU;COUNT=100000", "2026-01-01"),
+        ("FREQ=YEARLY;UNTIL=99991231", "2099-12-31"),
+    ],
+)
+def test_a_rule_whose_dates_are_rare_is_taken(rule: str, counted_from: str) -> None:
+    assert start(days={"type": "rrule", "rrule": rule, "counted_from": counted_from}).days.type == "rrule"

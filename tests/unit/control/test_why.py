@@ -154,6 +154,9 @@ async def test_stop_of_a_whole_device_is_told_with_the_devices_name(pilot: Datab
 
 def test_why_zone_of_the_future_or_of_no_zone_is_refused(pilot: Database) -> None:
     house = prepare(pilot, "05:00")
+    for at_ms in (-62_135_647_200_000, -1):  # the first of which is of no year in the site's time zone
+        with pytest.raises(Invalid, match="of these years"), pilot.reader() as session:
+            why_zone(session, BED, at_ms, at("05:00"))
     with pytest.raises(Invalid, match="at"):
         zone(house, BED, house.clock.now_ms() + 1)
     with pytest.raises(NotFound):
