@@ -8,7 +8,7 @@ Invariant: a planned moment of which the ledger knows nothing is a row of the re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final, Literal, TypeAlias
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from control.agenda import Due
 from control.calendars import instant, local_date
 from control.database import in_parts
+from control.definitions import IrrigationDefinition
 from control.errors import Invalid
 from control.grounds import decisions_at, decisions_of_acts
 from control.ledger import act_record
@@ -31,6 +32,8 @@ from control.sentences.moments import act_because, moment_sentence
 from control.sentences.reasons import REASONS
 from control.sites import get_site
 from control.states import OPEN
+from control.valve_tests import ORIGIN as TEST_ORIGIN
+from control.versions import versions_between
 
 __all__ = ["MAX_ROWS", "DayReport", "DayRow", "Sort", "Totals", "day_report"]
 
@@ -167,10 +170,17 @@ def _rows(session: Session, site: str, start_ms: int, end_ms: int, now_ms: int) 
     windows = {moment.due.planned_ms for moment in alone if moment.window and moment.due.planned_ms <= now_ms}
     at = {at_ms: decisions_at(session, _zones(alone), at_ms + LOOK_MS) for at_ms in windows}
     rows += [_row_of_moment(moment, at.get(moment.due.planned_ms, grounds.now), grounds) for moment in alone]
-    by_rule = {moment.version.origin for moment in planned if moment.window}
+    by_rule = _by_rule(session, by_moment.values(), start_ms, end_ms)
     for left in by_moment.values():
         rows += [_row_of_act(act, _sort(act, by_rule), grounds) for act in left]
     return sorted(rows, key=lambda row: (*_place(row), row.at_ms, "" if row.act is None else row.act.id))
+
+
+def _by_rule(session: Session, left: Iterable[Sequence[Act]], start_ms: int, end_ms: int) -> set[str]:
+    """Return the origins that asked by what is measured, whether or not one of their windows began on the day."""
+    zones = {act.zone_key for acts in left for act in acts if act.zone_key is not None and act.origin.startswith("schedule:")}
+    versions = versions_between(session, zones, start_ms - 1, end_ms)
+    return {version.origin for version in versions if isinstance(version.definition, IrrigationDefinition)}
 
 
 def _grounds(
@@ -276,7 +286,7 @@ def _state_of(moment: PlannedMoment, decision: Decision | None, grounds: _Ground
 def _sort(act: Act, by_rule: set[str]) -> Sort:
     if act.origin in by_rule:
         return "rule"
-    return _SORTS.get(act.origin, "other")
+    return "hand" if act.origin.startswith(TEST_ORIGIN) else _SORTS.get(act.origin, "other")
 
 
 def _place(row: DayRow) -> tuple[str, int]:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import delete
 
 from control import schedules
+from control.audit import Trail
 from control.database import Database
 from control.errors import Invalid, NotFound
 from control.models import ActRow, TransitionRow
@@ -133,6 +134,23 @@ async def test_day_report_of_a_bed_by_its_probe_shows_the_beginning_of_each_wind
     found = report(house)
     assert told(found) == [(at("05:30"), "quiet", "wet-enough"), (at("17:00"), "ahead", None)]
     assert found.totals.not_done == {"quiet: wet-enough": 1}
+
+
+async def test_day_report_of_a_bed_by_its_probe_in_the_middle_of_a_window_says_that_the_rule_asked(pilot: Database) -> None:
+    definition = {"type": "irrigation", "low": 0.2, "high": 0.3, "litres_day": 200.0}
+    house = prepare(pilot, "05:29", (BED, definition))
+    await house.online("garden")
+    await house.minute(2)
+    assert [row.sort for row in report(house).rows] == ["rule"]
+
+
+async def test_day_report_counts_a_test_of_valves_as_asked_for_by_hand(pilot: Database) -> None:
+    house = prepare(pilot, "05:29")
+    await house.online("garden")
+    trail = Trail("ani", "person", house.clock.now_ms())
+    await house.controller.valves.begin("pilot", actor="ani", trail=trail)
+    await house.minute(2)
+    assert [row.sort for row in report(house).rows] == ["hand"]
 
 
 async def test_day_report_of_meals_names_the_oxygen_that_held_one(pilot: Database) -> None:
