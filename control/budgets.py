@@ -32,7 +32,7 @@ __all__ = ["MONTHS", "WARNED", "Months", "Standing", "WaterBook", "get_budget", 
 MONTHS: Final = 12
 MAX_LITRES: Final = 1e9  # of a month [L]
 WARNED: Final = 0.8  # share of the month's budget at which people are warned [1]
-LOOK_BACK_MS: Final = 86_400_000  # an act begins at most so long after its planned moment [ms]
+LOOK_BACK_MS: Final = 86_400_000  # an act begins at most so long after it was issued [ms]
 
 Months = tuple[float | None, ...]
 
@@ -209,7 +209,8 @@ def _given_on(session: Session, zone: ZoneInfo, day: date) -> dict[str, float]:
         select(SiteRow.agency_key, func.sum(_litres()))
         .join_from(ActRow, DeviceRow, DeviceRow.key == ActRow.device_key)
         .join(SiteRow, SiteRow.name == DeviceRow.site)
-        .where(ActRow.planned_ms >= start - LOOK_BACK_MS, ActRow.planned_ms < end, began >= start, began < end)
+        # By when it was issued: a run that is made up for may have been planned days ago.
+        .where(ActRow.issued_ms >= start - LOOK_BACK_MS, ActRow.issued_ms < end, began >= start, began < end)
         .where(ActRow.action == "irrigate", _counts())
         .group_by(SiteRow.agency_key)
     )

@@ -269,6 +269,7 @@ class ActRow(Row):
         Index(None, "zone_key", "planned_ms"),
         Index(None, "zone_key", "issued_ms"),
         Index(None, "planned_ms"),
+        Index(None, "issued_ms"),
         Index(None, "ended_ms"),
         Index("ix_act_continues", "zone_key", sqlite_where=CONTINUED_ACTS, postgresql_where=CONTINUED_ACTS),
         Index(

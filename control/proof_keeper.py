@@ -247,7 +247,7 @@ def _quiet_since(session: Session, now_ms: int) -> dict[str, int]:
     """Return since when nothing was under way at devices that watered within the last day."""
     ended = (
         select(ActRow.device_key, func.max(ActRow.ended_ms))
-        .where(ActRow.planned_ms >= now_ms - _LOOK_BACK_MS, ActRow.ended_ms.is_not(None), ActRow.action == "irrigate")
+        .where(ActRow.ended_ms >= now_ms - _LOOK_BACK_MS, ActRow.action == "irrigate")
         .group_by(ActRow.device_key)
     )
     found: dict[str, int] = dict(_pairs(session.execute(ended)))

@@ -233,7 +233,7 @@ def _unproved(session: Session, act: Act, zone: Zone, known_ms: int) -> Unproved
     assert act.ended_ms is not None
     begun_ms = min(act.begun_ms if act.begun_ms is not None else act.issued_ms, act.ended_ms)
     near = (ActRow.zone_key == act.zone_key, ActRow.id != act.id, ActRow.action == act.action, ActRow.begun_ms.is_not(None))
-    around = ActRow.planned_ms.between(act.planned_ms - _MS_DAY, act.planned_ms + _MS_DAY)
+    around = ActRow.issued_ms.between(act.issued_ms - _MS_DAY, act.issued_ms + _MS_DAY)
     before = select(func.max(ActRow.ended_ms)).where(*near, around, ActRow.ended_ms <= begun_ms)
     after = select(func.min(ActRow.begun_ms)).where(*near, around, ActRow.begun_ms >= act.ended_ms)
     return Unproved(

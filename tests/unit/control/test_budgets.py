@@ -120,6 +120,15 @@ def test_book_counts_a_day_that_is_over_anew_when_told_of_it(pilot: Database) ->
     assert given(pilot, now_ms, book) == 11.0
 
 
+def test_given_counts_a_run_that_is_made_up_for_in_the_month_in_which_it_ran(pilot: Database) -> None:
+    first = at("00:00") - 21 * DAY_MS  # of November
+    with pilot.session() as session:
+        keep(session, 1, first - 3 * DAY_MS, issued_ms=first + 60_000, begun_ms=first + 65_000, result_litres=50.0)
+        keep(session, 2, at("00:00") - 5 * DAY_MS, issued_ms=at("00:00"), begun_ms=at("00:01"), result_litres=7.0)
+
+    assert given(pilot, at("12:00")) == pytest.approx(57.0)
+
+
 async def test_tick_gives_the_last_litres_to_who_was_planned_first_and_holds_the_rest(pilot: Database) -> None:
     other = second_bed(pilot)
     stage = prepare(pilot, "05:00", (BED, DRY), (other, DRY))
