@@ -82,7 +82,7 @@ def _hear_one(session: Session, heard: Heard, topic: str, payload: bytes, retain
     elif channel is Channel.STATUS:
         status = decode_message(payload, Status)
         _keep_status(heard, device, status, retained, now_ms)
-        heard.acts += settle_status(session, address, status, now_ms, retained=retained)
+        heard.acts += settle_status(session, address, status, now_ms)
     elif channel is Channel.REPORTED:
         keep_reported(device, msgspec.to_builtins(decode_message(payload, Reported)))
     else:

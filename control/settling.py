@@ -71,12 +71,13 @@ def settle(session: Session, address: Address, ack: Ack, now_ms: int) -> Act | N
     return act_record(row) if _hear(session, row, ack, _instant(ack.ts, now_ms), now_ms) else None
 
 
-def settle_status(session: Session, address: Address, status: Status, now_ms: int, *, retained: bool = False) -> list[Act]:
+def settle_status(session: Session, address: Address, status: Status, now_ms: int) -> list[Act]:
     """Settle acts by the device's own ledger; return those that changed.
 
-    An unknown act whose number the device, alive and past the act's expiry, has not reached is concluded never to have
-    begun, unless it had reached that number before and has lost its memory; one whose number it has taken, and which its
-    whole ledger does not list, is indeterminate. A retained status is from an earlier time and says nothing of that.
+    An unknown act whose number the device, alive, has not reached is concluded never to have begun, unless it had reached
+    that number before and has lost its memory; one whose number it has taken, and which its whole ledger does not list, is
+    indeterminate. Only a status that the device itself dates after the act's expiry concludes so: by that clock it refuses
+    what has expired, so the act can not begin any more, however long the status, or the command, was on its way.
     """
     device = live_device(session, address)
     if device is None:
@@ -88,7 +89,7 @@ def settle_status(session: Session, address: Address, status: Status, now_ms: in
         row = _act_of(session, device.key, entry.id)
         if row is not None and _hear(session, row, entry, now_ms, now_ms):
             changed[row.id] = act_record(row)
-    if status.online and not retained:
+    if status.online:
         listed = {entry.id for entry in status.ledger}
         query = select(ActRow).where(OPEN_ACTS, ActRow.device_key == device.key, ActRow.state == "unknown")
         for row in session.scalars(query).all():
@@ -145,10 +146,12 @@ def _conclude(session: Session, row: ActRow, status: Status, now_ms: int) -> boo
     """Conclude an unknown act from a live status that does not list it; False where nothing follows from that."""
     if row.reference.startswith(LOCAL):
         return False  # no status lists what was done at the board; its ack is kept by the device
+    if status.ts is not None and status.ts <= row.expires_ms:
+        return False  # by its own clock it may be from before the command came, and may begin it still
     if row.n is None:  # a stop: nothing waits for it any more, and whether it was heard is of the past
         row.reason = "no-answer"
         return step(session, row, "indeterminate", "the device is back and has not answered it", "controller", now_ms)
-    if status.n is None:
+    if status.n is None or status.ts is None:
         return False
     if status.n < row.n and status.n >= _highest_answered(session, row.device_key):
         row.reason = "never-begun"

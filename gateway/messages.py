@@ -69,7 +69,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a device says of itself; as the last will only that it is gone."""
+    """What a device says of itself; as the last will only that it is gone. `ts` is when, by the clock it judges acts by."""
 
     online: bool
     kind: Short | None = None
@@ -81,6 +81,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     oldest: Position | None = None
     last: Position | None = None
     rssi: float | None = None
+    ts: Millis | None = None
 
 
 class Command(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -382,6 +382,7 @@ class VirtualDevice:
             ledger=self.ledger.newest(),
             oldest=self._recorder.oldest,
             last=self._recorder.last,
+            ts=self._time(),
         )
         self._speech.say(Channel.STATUS, status, retain=True)
 

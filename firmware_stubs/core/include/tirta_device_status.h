@@ -39,6 +39,8 @@ struct tirta_device_status {
     struct tirta_position last; /* last record of the boot before this one */
     bool has_rssi;
     int8_t rssi; /* [dBm] */
+    bool has_ts;
+    uint64_t ts; /* now, by the clock that commands are judged by; left out while it is not known [ms since the Unix epoch] */
 };
 
 enum tirta_result tirta_device_status_encode(const struct tirta_device_status *status, char *out, size_t capacity,

@@ -9,7 +9,8 @@ static enum tirta_result check_status(const struct tirta_device_status *status) 
     if (status == NULL || (status->ledger == NULL && status->ledger_count > 0u)) {
         return TIRTA_BAD_ARGUMENT;
     }
-    if (status->zones > TIRTA_ZONE_MAX || status->ledger_count > TIRTA_LEDGER_MAX) {
+    if (status->zones > TIRTA_ZONE_MAX || status->ledger_count > TIRTA_LEDGER_MAX ||
+        (status->has_ts && status->ts > TIRTA_TIME_MAX)) {
         return TIRTA_OUT_OF_RANGE;
     }
     for (size_t i = 0; i < status->ledger_count; i++) {
@@ -85,6 +86,10 @@ static void write_status(struct writer *w, const struct tirta_device_status *sta
     if (status->has_rssi) {
         tirta_json_key(w, &first, "rssi");
         tirta_json_number(w, (double)status->rssi);
+    }
+    if (status->has_ts) {
+        tirta_json_key(w, &first, "ts");
+        tirta_json_uint(w, status->ts);
     }
     tirta_write_byte(w, '}');
 }

@@ -215,16 +215,16 @@ def _status(data: dict[str, list[Vector]]) -> Iterator[Case]:
     for vector in data["encode"]:
         status = vector["status"]
         fields = [status["boot"], status["zones"], status["n"]]
-        places = [_position(status["oldest"]), _position(status["last"]), _word(status["rssi"])]
+        places = [_position(status["oldest"]), _position(status["last"]), _word(status["rssi"]), _word(status["ts"])]
         ledger = [word for act in status["ledger"] for word in (act["id"], act["state"])]
         online = json.dumps(status["online"])
         words = [online, _text(status["kind"]), _text(status["fw"]), *map(_word, fields), *places, *ledger]
         yield vector["name"], " ".join(["status", *words]), _writes(_payload(vector))
     crowded = " ".join(f"a{number} done" for number in range(17))
-    yield "a ledger of 17 is not sent", f"status true - - - - - - - - {crowded}", _says("out-of-range")
+    yield "a ledger of 17 is not sent", f"status true - - - - - - - - - {crowded}", _says("out-of-range")
     escaped = json.dumps({"online": True, "fw": 'a"\\\n\u00e9'}).encode()
     text = 'a"\\\n\u00e9'
-    yield "a firmware's name is escaped", f"status true - {_text(text)} - - - - - -", _writes(escaped)
+    yield "a firmware's name is escaped", f"status true - {_text(text)} - - - - - - -", _writes(escaped)
 
 
 def _stored(data: dict[str, list[Vector]]) -> Iterator[Case]:

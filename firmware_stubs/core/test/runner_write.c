@@ -158,7 +158,7 @@ static bool read_position(const char *text, struct tirta_position *position) {
     return !runner_is_none(text) && sscanf(text, "%" SCNu32 ":%" SCNu32, &position->boot, &position->seq) == 2;
 }
 
-/* status online kind fw boot zones n oldest last rssi, then for each act of the ledger: id state */
+/* status online kind fw boot zones n oldest last rssi ts, then for each act of the ledger: id state */
 static void answer_status(const struct words *words) {
     struct tirta_device_status status = {0};
     struct tirta_ledger_entry ledger[20];
@@ -174,8 +174,9 @@ static void answer_status(const struct words *words) {
     status.has_oldest = read_position(runner_word(words, 7), &status.oldest);
     status.has_last = read_position(runner_word(words, 8), &status.last);
     status.rssi = (int8_t)read_double(runner_word(words, 9), &status.has_rssi);
+    status.ts = (uint64_t)read_number(runner_word(words, 10), &status.has_ts);
     status.ledger = ledger;
-    for (size_t at = 10; at + 1u < words->count && status.ledger_count < 20u; at += 2u) {
+    for (size_t at = 11; at + 1u < words->count && status.ledger_count < 20u; at += 2u) {
         ledger[status.ledger_count].id = words->at[at];
         ledger[status.ledger_count].state = find_state(words->at[at + 1u]);
         status.ledger_count++;

@@ -59,7 +59,7 @@ class Pilot:
             await self.controller.send_due()
 
     async def online(self, device: str, **fields: Any) -> None:
-        await self.say(device, "status", {"online": True, "boot": 1, "n": 0, **fields})
+        await self.say(device, "status", {"online": True, "boot": 1, "n": 0, "ts": self.clock.now_ms(), **fields})
 
     async def say(self, device: str, channel: str, message: Any, *, retained: bool = False) -> None:
         await self.controller.on_message(f"tirta/v1/pilot/{device}/{channel}", json.dumps(message).encode(), retained)

@@ -47,8 +47,8 @@ class Device:
         return {"id": key, "n": n, "state": self.ledger[key], "result": {"seconds": 60, "litres": 12.0}}
 
     def status(self) -> dict[str, Any]:
-        newest = list(self.ledger.items())[::-1][:16]
-        return {"online": True, "boot": 1, "n": self.n, "ledger": [{"id": key, "state": state} for key, state in newest]}
+        newest = [{"id": key, "state": state} for key, state in list(self.ledger.items())[::-1][:16]]
+        return {"online": True, "boot": 1, "n": self.n, "ledger": newest, "ts": self.clock.now_ms()}
 
 
 class World:

@@ -211,7 +211,7 @@ def test_settle_status_settles_by_the_devices_ledger_and_the_ack_brings_the_amou
     status = Status(online=True, n=7, ledger=(LedgerEntry(key, "done"), LedgerEntry("foreign", "done")))
     with pilot.session() as session:
         ledger.expire(session, NOW + 400_000)
-        assert [act.state for act in settle_status(session, GARDEN, status, NOW + 500_000, retained=True)] == ["done"]
+        assert [act.state for act in settle_status(session, GARDEN, status, NOW + 500_000)] == ["done"]
         act = settle(session, GARDEN, Ack(key, "done", 1, result=Amount(litres=50.0)), NOW + 500_001)
     assert act is not None
     assert act.result_litres == 50.0
@@ -221,10 +221,17 @@ def test_settle_status_of_a_device_that_never_took_the_number_ends_the_unknown(p
     key = plan(pilot, n=8)
     with pilot.session() as session:
         ledger.expire(session, NOW + 400_000)
-        assert settle_status(session, GARDEN, Status(online=True, n=7), NOW + 500_000, retained=True) == []
-        assert settle_status(session, GARDEN, Status(online=True), NOW + 500_000) == []
-        assert settle_status(session, GARDEN, Status(online=False), NOW + 500_000) == []
-        assert [act.state for act in settle_status(session, GARDEN, Status(online=True, n=7), NOW + 500_000)] == ["expired"]
+        after = NOW + 300_001  # by the device's clock; `expires` is the last instant at which it may begin
+        for said in (
+            Status(online=True, n=7),
+            Status(online=True, n=7, ts=NOW - 1),
+            Status(online=True, n=7, ts=after - 1),
+            Status(online=True, ts=after),
+            Status(online=False),
+        ):
+            assert settle_status(session, GARDEN, said, NOW + 500_000) == []
+        told = settle_status(session, GARDEN, Status(online=True, n=7, ts=after), NOW + 500_000)
+        assert [act.state for act in told] == ["expired"]
     assert state(pilot, key) == "expired"
 
 
@@ -233,8 +240,9 @@ def test_settle_status_of_a_device_that_took_the_number_and_does_not_know_the_ac
     full = tuple(LedgerEntry(f"other-{k}", "done") for k in range(16))
     with pilot.session() as session:
         ledger.expire(session, NOW + 400_000)
-        assert settle_status(session, POND, Status(online=True, n=30, ledger=full), NOW + 500_000) == []
-        settle_status(session, POND, Status(online=True, n=8, ledger=full[:15]), NOW + 500_000)
+        late = NOW + 500_000
+        assert settle_status(session, POND, Status(online=True, n=30, ledger=full, ts=late), late) == []
+        settle_status(session, POND, Status(online=True, n=8, ledger=full[:15], ts=late), late)
         load = zone_loads(session, {"pilot:pond:1": NOW})["pilot:pond:1"]
     assert state(pilot, key) == "indeterminate"
     assert (load.grams, load.unsettled) == (250.0, False)

@@ -160,8 +160,27 @@ def test_status_of_a_device_that_lost_its_memory_never_says_that_nothing_was_beg
     send(pilot, NOW + 1)
     with pilot.session() as session:
         ledger.expire(session, LATE)
-        settle_status(session, GARDEN, Status(online=True, n=0), LATE)
+        settle_status(session, GARDEN, Status(online=True, n=0, ts=LATE), LATE)
     assert (act(pilot, key).state, act(pilot, key).reason) == ("indeterminate", "not-in-ledger")
+
+
+def test_status_from_before_the_command_that_comes_late_concludes_nothing_of_an_act_that_was_begun(pilot: Database) -> None:
+    key = unknown(pilot)
+    with pilot.session() as session:
+        assert settle_status(session, GARDEN, Status(online=True, n=0, ts=NOW - 60_000), LATE) == []
+        assert zone_loads(session, {BED: NOW})[BED].unsettled, "nothing else begins while it may be running"
+        assert settle(session, GARDEN, Ack(key, "done", 1), LATE + 1) is not None
+    assert act(pilot, key).state == "done"
+
+
+def test_stop_waits_for_a_status_from_after_its_expiry(pilot: Database) -> None:
+    key = plan(pilot, replace(ORDER, action="stop", seconds=None, litres=None, max_seconds=None))
+    send(pilot)
+    with pilot.session() as session:
+        ledger.expire(session, LATE)
+        assert settle_status(session, GARDEN, Status(online=True, n=0, ts=NOW), LATE) == []
+        settle_status(session, GARDEN, Status(online=True, n=0, ts=LATE), LATE)
+    assert act(pilot, key).reason == "no-answer"
 
 
 def test_stop_that_was_never_answered_waits_for_no_hand_once_the_device_is_back(pilot: Database) -> None:
