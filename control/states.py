@@ -76,4 +76,5 @@ def may_step(before: str | None, after: str) -> bool:
 
 def may_correct(before: str, after: str) -> bool:
     """Tell whether a device's word may take the place of an end in which the device had no word, as a person's."""
-    return before in _LAST_WORDS and after in WORDS and before != after
+    # `expired` is its word too: it refused the act for having come too late.
+    return before in _LAST_WORDS and after in WORDS | {"expired"} and before != after

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from control import ledger, schedules
 from control.commands import due_pings, hand_over
@@ -52,6 +53,10 @@ def plan(database: Database, order: Order = ORDER, *, online: bool = True) -> st
     return key
 
 
+def act_in(session: Session, key: str) -> str:
+    return ledger.get_act(session, key).state
+
+
 def send(database: Database, now_ms: int = NOW) -> list[str]:
     with database.session() as session:
         return [one.act_id for one in hand_over(session, now_ms)[0]]
@@ -88,7 +93,9 @@ def test_every_state_is_reached_and_every_open_one_can_end() -> None:
 @pytest.mark.parametrize("after", list(STATES))
 def test_may_correct_is_for_a_word_of_the_device_over_an_end_alone(before: str, after: str) -> None:
     corrects = may_correct(before, after)
-    assert not corrects or (after in WORDS and before in ENDED and not may_step(before, after) and before != after)
+    assert not corrects or (
+        after in {*WORDS, "expired"} and before in ENDED and not may_step(before, after) and before != after
+    )
 
 
 def test_nothing_is_handed_over_to_a_zone_with_an_act_of_unknown_end(pilot: Database) -> None:
@@ -193,6 +200,21 @@ def test_stop_that_was_never_answered_waits_for_no_hand_once_the_device_is_back(
     with pilot.session() as session:
         assert settle(session, GARDEN, Ack(key, "done"), LATE + 1) is not None, "its kept ack still comes"
     assert act(pilot, key).state == "done"
+
+
+@pytest.mark.parametrize("concluded", ["by a status", "by a person"])
+def test_refusal_for_having_expired_wins_over_what_was_concluded_without_the_device(pilot: Database, concluded: str) -> None:
+    key = unknown(pilot)
+    with pilot.session() as session:
+        if concluded == "by a person":
+            settle_by_hand(session, key, Settlement("indeterminate", "nobody was there"), "ani", now_ms=LATE)
+        else:
+            settle_status(session, GARDEN, Status(online=True, n=1), LATE)
+        assert act_in(session, key) == "indeterminate"
+        assert settle(session, GARDEN, Ack(key, "rejected", 1, reason="expired"), LATE + 1) is not None
+        assert zone_loads(session, {BED: NOW})[BED].litres == 0.0
+        assert settle(session, GARDEN, Ack(key, "rejected", 1, reason="expired"), LATE + 2) is None
+    assert (act(pilot, key).state, act(pilot, key).reason) == ("expired", "expired")
 
 
 def test_act_at_the_board_of_unknown_end_is_left_to_the_devices_ack(pilot: Database) -> None:
