@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pending: which planned moments have come and have no row in the ledger yet.
 
-Invariant: no moment is passed over. For each plot is known until when nothing can be pending, and only plots whose time has
-come are looked into; that is forgotten whenever a plot changes or the clock is put back.
+Invariant: no moment is passed over; of one zone at most 48 a day come in the 400 days that calendars are asked for. For each
+plot is known until when nothing can be pending, and only plots whose time has come are looked into; that is forgotten whenever
+a plot changes or the clock is put back.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from control.plots import Plot
 __all__ = ["Pending", "act_key", "makes_up_once"]
 
 MINUTE_MS: Final = 60_000
-MAX_MISSED: Final = 500  # missed moments of one zone that are kept at a time; a longer list is cut at its old end
 
 
 class Pending:
@@ -73,7 +73,7 @@ class Pending:
         if once:  # the one before may wait still, and is concluded when the next one comes
             before = self._agenda.latest(plot, moments[0].planned_ms - 1 if moments else now_ms)
             moments = [before, *moments] if before is not None and before.planned_ms > plot.since_ms else moments
-        return moments[-MAX_MISSED:]
+        return moments
 
 
 def makes_up_once(plot: Plot) -> bool:

@@ -7,11 +7,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from control import ledger, registry, schedules
 from control.database import Database
 from control.errors import Conflict
-from control.models import ZoneRow
+from control.models import ActRow, ZoneRow
 from tests.unit.control.stage import BED, POND, Pilot, at, prepare
 
 DAY_S = 86_400
@@ -121,6 +122,18 @@ async def test_timer_after_an_outage_of_three_days_accounts_for_each_run(
     assert given == litres
     assert ledger_of(house) == {("skipped", "missed"): skipped, ("done", None): len(litres)}
     assert len({act.planned_ms for act in house.acts(BED)}) == skipped + len(litres)
+
+
+async def test_timer_after_an_outage_of_weeks_accounts_for_each_of_its_many_runs(pilot: Database) -> None:
+    starts = [{"time": f"{half // 2:02}:{half % 2 * 3}0", "litres": 2.0} for half in range(48)]
+    house = prepare(pilot, "05:15", (BED, timer(starts=starts)))
+    await house.online("garden")
+    await house.minute()
+    await sleep_over(house, 20.0)
+    await house.minute()
+    with pilot.reader() as session:
+        of_moments = select(func.count(ActRow.planned_ms.distinct()), func.count(ActRow.id))
+        assert session.execute(of_moments).one() == (48 * 20, 48 * 20)
 
 
 async def test_timer_carries_what_did_not_fit_on_and_no_more_than_a_day(pilot: Database) -> None:
