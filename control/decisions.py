@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from control.access import Principal
 from control.checks import storable
@@ -100,8 +100,15 @@ def list_decisions(
 
 
 def prune_decisions(session: Session, before_ms: int) -> None:
-    """Forget decisions from before an instant; the acts that came of them stay."""
-    session.execute(delete(DecisionRow).where(DecisionRow.at_ms < before_ms))
+    """Forget decisions that held no longer at an instant; the acts that came of them stay.
+
+    The last one of a zone before it stays: it may hold still, as where a schedule plans something once a year.
+    """
+    later = aliased(DecisionRow)
+    following = select(later.at_ms).where(later.zone_key == DecisionRow.zone_key, later.id > DecisionRow.id)
+    ended_ms = following.order_by(later.id).limit(1).scalar_subquery()
+    forgotten = delete(DecisionRow).where(DecisionRow.at_ms < before_ms, ended_ms < before_ms)
+    session.execute(forgotten.execution_options(synchronize_session=False))
 
 
 def _state(one: Finding) -> _State:

@@ -18,7 +18,7 @@ NOW = 1_795_305_600_000
 BED = "pilot:garden:1"
 
 
-def store(database: Database, at_ms: int = NOW, **changes: Any) -> Decision | None:
+def store(database: Database, at_ms: int = NOW, zone_key: str = BED, **changes: Any) -> Decision | None:
     given: dict[str, Any] = {
         "at_ms": at_ms,
         "kind": "irrigation",
@@ -28,7 +28,7 @@ def store(database: Database, at_ms: int = NOW, **changes: Any) -> Decision | No
         "inputs": lambda: {"soil_moisture": 1 / 3, "since_last_s": math.inf, "online": True},
     }
     with database.session() as session:
-        kept = store_decisions(session, [Finding(BED, **{**given, **changes})])
+        kept = store_decisions(session, [Finding(zone_key, **{**given, **changes})])
     return kept[0] if kept else None
 
 
@@ -76,9 +76,12 @@ def test_list_decisions_goes_from_the_latest_page_by_page(pilot: Database) -> No
     assert end is None
 
 
-def test_prune_decisions_forgets_those_before_an_instant(pilot: Database) -> None:
+def test_prune_decisions_forgets_those_that_held_no_longer_at_an_instant(pilot: Database) -> None:
     for k in range(4):
         store(pilot, at_ms=NOW + k, planned=True)
+    store(pilot, at_ms=NOW, zone_key="pilot:pond:1")
     with pilot.session() as session:
-        prune_decisions(session, NOW + 2)
-        assert [decision.at_ms for decision in list_decisions(session)[0]] == [NOW + 3, NOW + 2]
+        for _ in range(2):
+            prune_decisions(session, NOW + 2)
+            assert [one.at_ms for one in list_decisions(session, zone_key=BED)[0]] == [NOW + 3, NOW + 2, NOW + 1]
+            assert len(list_decisions(session, zone_key="pilot:pond:1")[0]) == 1, "it holds still"
