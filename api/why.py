@@ -50,7 +50,7 @@ class WhyAnswer(BaseModel):
 
 @router.get("/zones/{zone}/why", responses=refusals(404))
 def explain_zone(zone: ZoneId, services: Needs, request: Annotated[WhyFilter, Query()]) -> WhyAnswer:
-    """Tell why a zone was acted on at an instant, or was not, in words and with what was seen."""
+    """Tell why a zone was acted on in the minute of an instant, or was not, in words and with what was seen."""
     now_ms = services.clock.now_ms()
     at_ms = now_ms if request.at is None else request.at
     with services.database.reader() as session:

@@ -45,7 +45,10 @@ def allowed(
 
 
 def opened(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], last_ms: int, now_ms: int) -> Sequence[bool]:
-    """Tell of each plot whether one of its windows has begun in (last, now], on a date on which its schedule is in force."""
+    """Tell of each plot whether one of its windows has begun in (last, now], on a date on which its schedule is in force.
+
+    A schedule that was changed since begins anew: what was kept before has the numbers of another one.
+    """
     if last_ms >= now_ms:
         return [False] * len(plots)
     begun: dict[ZoneInfo, frozenset[str]] = {}  # by time zone, the minutes of the clock that have come since
@@ -53,7 +56,8 @@ def opened(plots: Sequence[Plot], definitions: Sequence[IrrigationDefinition], l
         begun[zone] = clock_minutes(zone, last_ms, now_ms)
     days = dates_of(plots, now_ms)
     return [
-        any(start in begun[plot.timezone] for start, _ in one.hours) and one.in_force(days[plot.timezone])
+        plot.since_ms >= last_ms
+        or (any(start in begun[plot.timezone] for start, _ in one.hours) and one.in_force(days[plot.timezone]))
         for plot, one in zip(plots, definitions, strict=True)
     ]
 

@@ -20,11 +20,13 @@ from control.errors import Invalid, NotFound
 from control.ledger import act_record, get_act, list_transitions
 from control.models import ActRow, DecisionRow, DeviceRow, SiteRow, ZoneRow
 from control.records import Act, Decision, Seen, Transition
-from control.sentences.why import Scene, act_why, zone_why
+from control.sentences.why import Scene, act_why, unscheduled_why, zone_why
+from control.versions import versions_between
 from rules import feeding, irrigation, timer
 
 __all__ = ["ActWhy", "Ground", "SeenValue", "ZoneWhy", "decision_at", "why_act", "why_zone"]
 
+MINUTE_MS: Final = 60_000
 _UNITS: Final[Mapping[str, str]] = {
     "soil_moisture": "m3/m3",
     "dissolved_oxygen": "mg/L",
@@ -103,7 +105,7 @@ def why_act(session: Session, act_id: str, now_ms: int) -> ActWhy:
 
 
 def why_zone(session: Session, zone_key: str, at_ms: int, now_ms: int) -> ZoneWhy:
-    """Return why a zone was acted on at an instant, or was not.
+    """Return why a zone was acted on in the minute of an instant, or was not.
 
     Raises
     ------
@@ -117,18 +119,19 @@ def why_zone(session: Session, zone_key: str, at_ms: int, now_ms: int) -> ZoneWh
     if at_ms < 0:
         raise Invalid("at", "an instant of these years")
     scene = _scene(session, zone_key.rpartition(":")[0], zone_key, now_ms)
-    act = _act_at(session, zone_key, at_ms)
-    decision = decision_at(session, zone_key, at_ms)
+    minute_ms = at_ms // MINUTE_MS * MINUTE_MS
+    # The tick of a minute comes a moment after its beginning, which is what people ask about.
+    upto_ms = min(minute_ms + MINUTE_MS - 1, now_ms)
+    act = _act_at(session, zone_key, minute_ms, upto_ms)
+    decision = decision_at(session, zone_key, upto_ms)
     if act is not None:
         found = _why_act(session, act, now_ms)
         return ZoneWhy(zone_key, at_ms, found.sentence, found.ground or _ground(decision), found)
-    return ZoneWhy(
-        zone_key,
-        at_ms,
-        {"id": zone_why(decision, at_ms, scene, "id"), "en": zone_why(decision, at_ms, scene, "en")},
-        _ground(decision),
-        None,
-    )
+    if not versions_between(session, [zone_key], at_ms, upto_ms + 1):
+        said = {"id": unscheduled_why(at_ms, scene, "id"), "en": unscheduled_why(at_ms, scene, "en")}
+        return ZoneWhy(zone_key, at_ms, said, None, None)
+    said = {"id": zone_why(decision, at_ms, scene, "id"), "en": zone_why(decision, at_ms, scene, "en")}
+    return ZoneWhy(zone_key, at_ms, said, _ground(decision), None)
 
 
 def decision_at(session: Session, zone_key: str, at_ms: int) -> Decision | None:
@@ -138,12 +141,11 @@ def decision_at(session: Session, zone_key: str, at_ms: int) -> Decision | None:
     return None if row is None else decision_record(row)
 
 
-def _act_at(session: Session, zone_key: str, at_ms: int) -> Act | None:
-    """Return the act that was under way in a zone, or was left out, at the minute of an instant."""
-    minute_ms = at_ms // 60_000 * 60_000
+def _act_at(session: Session, zone_key: str, minute_ms: int, upto_ms: int) -> Act | None:
+    """Return the act that was under way in a zone, or was left out, in a minute that is known up to an instant."""
     lasts = or_(ActRow.ended_ms.is_(None), ActRow.ended_ms >= minute_ms)
     query = select(ActRow).where(
-        ActRow.zone_key == zone_key, ActRow.action != "stop", ActRow.planned_ms <= at_ms, ActRow.issued_ms <= at_ms, lasts
+        ActRow.zone_key == zone_key, ActRow.action != "stop", ActRow.planned_ms <= upto_ms, ActRow.issued_ms <= upto_ms, lasts
     )
     # One that was planned for this very minute and left out only later is what was asked about, too.
     left_out = select(ActRow).where(

@@ -18,7 +18,7 @@ from control.sentences.decisions import decision_why
 from control.sentences.numbers import Language, Words, which
 from control.sentences.reasons import REASONS
 
-__all__ = ["Scene", "act_why", "moment_words", "zone_why"]
+__all__ = ["Scene", "act_why", "moment_words", "unscheduled_why", "zone_why"]
 
 _NOT_DONE: Final[dict[str, Words]] = {
     "irrigation": ("tidak disiram", "was not watered"),
@@ -26,6 +26,7 @@ _NOT_DONE: Final[dict[str, Words]] = {
     "feeding": ("tidak diberi pakan", "was not fed"),
 }
 _NOTHING_KNOWN: Final[Words] = ("{title}: belum ada catatan {at}.", "{title}: nothing is on record {at}.")
+_UNSCHEDULED: Final[Words] = ("{title}: tidak ada jadwal yang berlaku {at}.", "{title}: no schedule was in force {at}.")
 _MONTHS: Final[tuple[Words, ...]] = (
     ("Januari", "January"),
     ("Februari", "February"),
@@ -78,13 +79,18 @@ def zone_why(decision: Decision | None, at_ms: int, scene: Scene, language: Lang
     """Return the sentence of a zone in which nothing was done at an instant."""
     place, at = which(language), moment_words(at_ms, scene, language)
     if decision is None:
-        return _NOTHING_KNOWN[place].replace("{title}", scene.title).replace("{at}", at)
+        return _placed(_NOTHING_KNOWN[place], scene, at)
     done = _NOT_DONE.get(decision.kind, _NOT_DONE["irrigation"])[place]
     why = decision_why(decision, language)
     since = ""
     if at_ms - decision.at_ms > _TICK_MS:
         since = f" ({('sejak', 'since')[place]} {moment_words(decision.at_ms, scene, language, at='')})"
     return f"{scene.title} {done} {at}" + (f": {why}" if why else "") + f"{since}."
+
+
+def unscheduled_why(at_ms: int, scene: Scene, language: Language) -> str:
+    """Return the sentence of a zone that no schedule was about at an instant."""
+    return _placed(_UNSCHEDULED[which(language)], scene, moment_words(at_ms, scene, language))
 
 
 def moment_words(ms: int, scene: Scene, language: Language, *, at: str | None = None) -> str:
@@ -98,6 +104,10 @@ def moment_words(ms: int, scene: Scene, language: Language, *, at: str | None = 
         return f"{day} pukul {when:%H:%M}".strip()
     words = f"{'at' if at is None else at} {when:%H:%M}".strip()
     return f"{words} on {day}" if day else words
+
+
+def _placed(words: str, scene: Scene, at: str) -> str:
+    return words.replace("{title}", scene.title).replace("{at}", at)
 
 
 def _causes(act: Act, steps: Sequence[Transition], decision: Decision | None, language: Language) -> list[str]:

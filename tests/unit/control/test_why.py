@@ -108,7 +108,45 @@ async def test_meal_that_was_left_out_says_what_held_it_at_its_moment_and_on_ano
     )
     await house.clock.advance(DAY_MS / 1000)
     assert "of Pond at 07:00 on 22 November: skipped; missed; " in act(house, found.act.act.id).sentence["en"]
-    assert zone(house, POND, at("06:00")).sentence["id"] == "Pond: belum ada catatan 22 November pukul 06:00."
+    assert zone(house, POND, at("06:59")).sentence["id"] == "Pond: belum ada catatan 22 November pukul 06:59."
+    assert zone(house, POND, at("06:00")).sentence == {
+        "id": "Pond: tidak ada jadwal yang berlaku 22 November pukul 06:00.",
+        "en": "Pond: no schedule was in force at 06:00 on 22 November.",
+    }
+
+
+async def test_why_zone_at_a_planned_moment_tells_of_its_act_though_the_tick_came_a_moment_later(pilot: Database) -> None:
+    house = prepare(pilot, "07:00", (POND, FEED), (BED, WATER))
+    house.latest.values[MOISTURE] = 0.33
+    await house.online("pond")
+    await house.online("garden")
+    await house.clock.advance(60.3)
+    await house.controller.tick()
+    found = zone(house, POND, at("07:00"))
+    assert found.act is not None
+    assert found.sentence["en"] == "Feeding 250 g of Pond at 07:00: planned; a meal is due."
+    assert zone(house, BED, at("07:00")).sentence["en"].endswith("at 07:00: the soil is still moist enough (33%, limit 24%).")
+
+
+async def test_why_zone_after_its_schedule_was_changed_has_the_numbers_of_the_new_one_and_of_none_says_so(
+    pilot: Database,
+) -> None:
+    house = prepare(pilot, "05:30", (BED, WATER))
+    house.latest.values[MOISTURE] = 0.33
+    await house.online("garden")
+    await house.minute(5)
+    with pilot.session() as session:
+        [schedule] = schedules.list_schedules(session)[0]
+        schedules.change_schedule(session, schedule.id, definition={**WATER, "low": 0.28}, now_ms=house.clock.now_ms())
+    await house.minute(5)
+    assert "(33%, limit 28%)" in zone(house, BED).sentence["en"]
+    assert len(house.decisions(BED)) == 2
+    with pilot.session() as session:
+        schedules.change_schedule(session, schedule.id, enabled=False, now_ms=house.clock.now_ms())
+    await house.minute(2)
+    found = zone(house, BED)
+    assert (found.sentence["en"], found.ground) == ("Bed: no schedule was in force at 05:41.", None)
+    assert "(33%, limit 28%)" in zone(house, BED, at("05:38")).sentence["en"]
 
 
 async def test_act_by_hand_says_who_asked_and_what_a_person_saw(pilot: Database) -> None:
