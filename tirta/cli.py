@@ -24,6 +24,7 @@ from tirta.cli_forecast import app as forecast_app
 from tirta.cli_people import app as people_app
 from tirta.cli_quarantine import app as quarantine_app
 from tirta.cli_report import app as report_app
+from tirta.cli_resources import app as resources_app
 from tirta.cli_suspension import app as suspension_app
 from tirta.cli_tokens import app as tokens_app
 from tirta.cli_why import why
@@ -56,6 +57,7 @@ app.add_typer(budgets_app, name="budget")
 app.add_typer(ca_app, name="ca")
 app.add_typer(forecast_app, name="forecast")
 app.add_typer(report_app, name="report")
+app.add_typer(resources_app, name="resources")
 app.command()(release)
 app.command()(why)
 app.add_typer(suspension_app, name="suspension")
