@@ -17,10 +17,8 @@ from control.access import parse_scope
 from tirta.client import Client
 from tirta.client.acts import Act, StopAnswer, Valve
 from tirta.errors import NotPossible
-from tirta.folder import DataFolder
-from tirta.local import local_why
 from tirta.options import CONFIG, DATA, WHY
-from tirta.settings import load_settings
+from tirta.running import running_client
 
 __all__ = ["app"]
 
@@ -31,11 +29,10 @@ LOOK_S: Final = 2.0  # between two looks at a test that is waited for, on the wa
 
 
 def _client(config: Path | None, data: Path | None, why: str) -> Client:
-    folder = DataFolder(load_settings(config, data=data).data)
-    ready = folder.file("ready.json")
-    if not folder.in_use or not ready.exists():
+    client = running_client(config, data, why)
+    if client is None:
         raise NotPossible("Tirta does not run on this data folder, so nothing can be told to a device; start it: tirta up")
-    return Client.from_ready_file(ready, why=local_why(why))
+    return client
 
 
 @app.command()

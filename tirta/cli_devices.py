@@ -7,7 +7,6 @@ written and the next start follows from it. Either way the audit trail names the
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,9 +23,9 @@ from gateway.credentials import hash_password, new_credential
 from tirta.cli_tokens import control_database
 from tirta.client import Client, NewConfig, NewZone
 from tirta.errors import NotPossible, NotThere
-from tirta.folder import DataFolder
-from tirta.local import local_trail, local_why
+from tirta.local import local_trail
 from tirta.options import CONFIG, DATA, WHY
+from tirta.running import running_client
 from tirta.settings import load_settings
 
 __all__ = ["app"]
@@ -34,15 +33,6 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Field devices and their credentials.")
 
 DEVICE = Annotated[str, typer.Argument(metavar="SITE:DEVICE", help="For example taman-kota:bedeng-1.")]
-
-
-def _running(config: Path | None, data: Path | None, why: str) -> Client | None:
-    folder = DataFolder(load_settings(config, data=data).data)
-    if not folder.in_use:
-        return None
-    if not folder.file("ready.json").exists():
-        raise NotPossible("the service on this data folder is starting or stopping; try again in a moment")
-    return Client.from_ready_file(folder.file("ready.json"), why=local_why(why))
 
 
 def _address(text: str) -> Address:
@@ -79,7 +69,7 @@ def add(
     if kind not in catalogue.kinds:
         raise NotPossible(f"there is no kind {kind!r}; kinds are {', '.join(sorted(catalogue.kinds))}")
     specs = _zones(catalogue.kinds[kind], title, zones)
-    client = _running(config, data, why)
+    client = running_client(config, data, why)
     if client is not None:
         with client:
             _make_site_over_http(client, address.site, timezone, agency)
@@ -147,7 +137,7 @@ def config(
 ) -> None:
     """Show a device's configuration, as wanted and as the device says is in force; or change how often it measures."""
     address = _address(device)
-    client = _running(config, data, why)
+    client = running_client(config, data, why)
     if client is None:
         raise NotPossible("Tirta does not run, and nothing can be told or asked; start it: tirta up")
     with client:
@@ -166,7 +156,7 @@ def config(
 def rotate(device: DEVICE, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
     """Give a device a new credential, printed this once; the old one is refused at once."""
     address = _address(device)
-    client = _running(config, data, why)
+    client = running_client(config, data, why)
     if client is not None:
         with client:
             made = client.devices.rotate(address.key)
@@ -182,7 +172,7 @@ def rotate(device: DEVICE, why: WHY = "", data: DATA = None, config: CONFIG = No
 def revoke(device: DEVICE, why: WHY = "", data: DATA = None, config: CONFIG = None) -> None:
     """Put a device out: its credential ends, its schedules stop, its history stays."""
     address = _address(device)
-    client = _running(config, data, why)
+    client = running_client(config, data, why)
     if client is not None:
         with client:
             if notice := client.devices.revoke(address.key):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tirta suspension …`: what people put off. Works on the control database, whether or not the service runs.
+"""`tirta suspension …`: what people put off.
 
-A running Tirta follows at its next tick, within a minute.
+While the service runs it is asked over HTTP, so that whoever listens is told at once; while it is stopped the control
+database is written.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from control.errors import Invalid, NotFound
 from control.records import Suspension
 from control.suspensions import On, parse_on
 from tirta.cli_tokens import control_database
+from tirta.client.suspensions import Suspension as Answer
 from tirta.local import local_trail
 from tirta.options import CONFIG, DATA, WHY
+from tirta.running import running_client
 
 __all__ = ["app"]
 
@@ -74,6 +77,11 @@ def skip(
     config: CONFIG = None,
 ) -> None:
     """Leave out the next planned moment of a zone."""
+    client = running_client(config, data, why)
+    if client is not None:
+        with client:
+            print(_answer_line(client.suspensions.skip_next(zone, note=note)))
+        return
     with control_database(config, data) as (database, now_ms), database.session() as session:
         made, _ = suspending.skip_next(session, On("zone", zone), note=note, now_ms=now_ms, trail=local_trail(why))
     print(_line(made))
@@ -87,16 +95,22 @@ def resume(
     config: CONFIG = None,
 ) -> None:
     """Resume what is put off, or undo a skip."""
-    with control_database(config, data) as (database, now_ms), database.session() as session:
-        ids = [what]
-        if ":" in what:
-            found, _ = suspensions.list_suspensions(session, on=parse_on(what), is_open=True, limit=SHOWN)
-            ids = [one.id for one in found]
-            if not ids:
-                raise NotFound("suspension", what)
-        ended = [suspending.end_suspension(session, one, now_ms=now_ms, trail=local_trail(why)) for one in ids]
-    for one in ended:
-        print(_line(one))
+    on = parse_on(what) if ":" in what else None
+    client = running_client(config, data, why)
+    if client is not None:
+        with client:
+            ids = [what] if on is None else [one.id for one in client.suspensions.list(on=str(on), open=True)]
+            for one in ids:
+                client.suspensions.resume(one)
+            lines = [_answer_line(client.suspensions.get(one)) for one in ids]
+    else:
+        with control_database(config, data) as (database, now_ms), database.session() as session:
+            found = [] if on is None else suspensions.list_suspensions(session, on=on, is_open=True, limit=SHOWN)[0]
+            ids = [what] if on is None else [one.id for one in found]
+            lines = [_line(suspending.end_suspension(session, one, now_ms=now_ms, trail=local_trail(why))) for one in ids]
+    if not lines:
+        raise NotFound("suspension", what)
+    print("\n".join(lines))
 
 
 def _put_off(
@@ -111,26 +125,56 @@ def _put_off(
 ) -> None:
     if until is not None and hours is not None:
         raise Invalid("until", "say until or hours, one of them")
+    place, at = parse_on(on), None if until is None else _instant(until)
+    client = running_client(config, data, why)
+    if client is not None:
+        with client:
+            put_off = client.suspensions.pause if kind == "pause" else client.suspensions.delay_for_rain
+            print(_answer_line(put_off(str(place), until=at, hours=hours, note=note)))
+        return
     with control_database(config, data) as (database, now_ms), database.session() as session:
-        until_ms = _instant(until) if hours is None else now_ms + round(hours * HOUR_MS)
+        until_ms = None if at is None else _ms(at)
+        if hours is not None:
+            until_ms = now_ms + round(hours * HOUR_MS)
         made, cancelled = suspending.suspend(
-            session, kind, parse_on(on), until_ms=until_ms, note=note, now_ms=now_ms, trail=local_trail(why)
+            session, kind, place, until_ms=until_ms, note=note, now_ms=now_ms, trail=local_trail(why)
         )
     print(_line(made))
     if cancelled:
         print(f"{len(cancelled)} acts that waited are cancelled")
 
 
-def _instant(text: str | None) -> int | None:
-    if text is None:
-        return None
+def _instant(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
         raise Invalid("until", "an instant with its offset from UTC, as 2026-11-23T14:00+08:00")
-    return int(at.timestamp() * 1000)
+    return at
+
+
+def _answer_line(one: Answer) -> str:
+    """Return the line of what the service answered."""
+    return _line(
+        Suspension(
+            id=one.id,
+            kind=one.kind,
+            on=one.on,
+            site=None,
+            begun_ms=_ms(one.begun),
+            until_ms=None if one.until is None else _ms(one.until),
+            note=one.note,
+            actor=one.by,
+            ended_ms=None if one.ended is None else _ms(one.ended),
+            ended_by=one.ended_by,
+            ending=one.ending,
+        )
+    )
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
 
 
 def _line(one: Suspension) -> str:

@@ -12,12 +12,10 @@ import typer
 
 from control.proofs import release_zone
 from tirta.cli_tokens import control_database
-from tirta.client import Client
 from tirta.errors import NotPossible
-from tirta.folder import DataFolder
-from tirta.local import local_trail, local_why
+from tirta.local import local_trail
 from tirta.options import CONFIG, DATA, WHY
-from tirta.settings import load_settings
+from tirta.running import running_client
 
 __all__ = ["release"]
 
@@ -31,13 +29,11 @@ def release(
     """Let a zone act by its schedule again that is held because its acts had no effect."""
     if zone.count(":") != 2:
         raise NotPossible(f"{zone!r} is not SITE:DEVICE:ZONE")
-    folder = DataFolder(load_settings(config, data=data).data)
-    if not folder.in_use:
-        with control_database(config, data) as (database, now_ms), database.session() as session:
-            release_zone(session, zone, now_ms=now_ms, trail=local_trail(why))
-    elif folder.file("ready.json").exists():
-        with Client.from_ready_file(folder.file("ready.json"), why=local_why(why)) as client:
+    client = running_client(config, data, why)
+    if client is not None:
+        with client:
             client.zones.release(zone)
     else:
-        raise NotPossible("the service on this data folder is starting or stopping; try again in a moment")
+        with control_database(config, data) as (database, now_ms), database.session() as session:
+            release_zone(session, zone, now_ms=now_ms, trail=local_trail(why))
     print(f"{zone} acts by its schedule again")
