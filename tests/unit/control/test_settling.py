@@ -209,7 +209,7 @@ def test_refusal_for_having_expired_wins_over_what_was_concluded_without_the_dev
         if concluded == "by a person":
             settle_by_hand(session, key, Settlement("indeterminate", "nobody was there"), "ani", now_ms=LATE)
         else:
-            settle_status(session, GARDEN, Status(online=True, n=1), LATE)
+            settle_status(session, GARDEN, Status(online=True, n=1, ts=LATE), LATE)
         assert act_in(session, key) == "indeterminate"
         assert settle(session, GARDEN, Ack(key, "rejected", 1, reason="expired"), LATE + 1) is not None
         assert zone_loads(session, {BED: NOW})[BED].litres == 0.0
