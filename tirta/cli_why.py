@@ -75,6 +75,8 @@ def _details(found: ZoneWhy) -> Iterator[str]:
         yield f"seen: {', '.join(seen)}"
         yield f"thresholds: {_listed(ground.thresholds)}"
         yield f"calendar: {_listed(ground.calendar)}"
+    if found.act is not None and found.act.act.proof:
+        yield f"proof: {_listed(found.act.act.proof)}"
     for step in found.act.steps if found.act is not None else ():
         yield f"{_at(step.at_ms)}  {step.state:<13}  {step.cause} ({step.actor})"
 

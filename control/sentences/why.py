@@ -16,6 +16,7 @@ from control.records import Act, Decision, Transition
 from control.sentences.acts import ACTIONS, STATES, act_amount, reason_words
 from control.sentences.decisions import decision_why
 from control.sentences.numbers import Language, Words, which
+from control.sentences.proofs import proof_sentence
 from control.sentences.reasons import REASONS
 
 __all__ = ["Scene", "act_why", "moment_words", "unscheduled_why", "zone_why"]
@@ -66,13 +67,15 @@ class Scene:
 
 
 def act_why(act: Act, steps: Sequence[Transition], decision: Decision | None, scene: Scene, language: Language) -> str:
-    """Return the sentence of an act: what, where, when, how it stands, and why."""
+    """Return the sentence of an act: what, where, when, how it stands, and why; and the one on whether it had its effect."""
     place = which(language)
     action = ACTIONS.get(act.action, (act.action, act.action))[place]
     at = moment_words(act.planned_ms, scene, language)
     head = f"{action}{act_amount(act, language)} {('di', 'of')[place]} {scene.title} {at}"
     why = "; ".join(_causes(act, steps, decision, language))
-    return f"{head}{('', ':')[place]} {STATES[act.state][place]}" + (f"{(': ', '; ')[place]}{why}" if why else "") + "."
+    told = f"{head}{('', ':')[place]} {STATES[act.state][place]}" + (f"{(': ', '; ')[place]}{why}" if why else "") + "."
+    proof = proof_sentence(act, language)
+    return f"{told} {proof}" if proof else told
 
 
 def zone_why(decision: Decision | None, at_ms: int, scene: Scene, language: Language) -> str:

@@ -10,6 +10,7 @@ import pytest
 from control import schedules
 from control.database import Database
 from control.errors import Invalid, NotFound
+from control.models import ActRow
 from control.settling import Settlement
 from control.why import ActWhy, ZoneWhy, why_act, why_zone
 from tests.unit.control.stage import BED, POND, Pilot, at, prepare
@@ -188,6 +189,19 @@ async def test_stop_of_a_whole_device_is_told_with_the_devices_name(pilot: Datab
     house = prepare(pilot, "05:00")
     stop = await house.controller.stop("pilot:garden", actor="ani")
     assert act(house, stop.id).sentence["id"] == "Penghentian di Garden pukul 04:59 direncanakan: diminta oleh ani."
+
+
+async def test_act_that_was_judged_says_whether_it_had_its_effect(pilot: Database) -> None:
+    house = prepare(pilot, "07:00")
+    local = {"id": "local-1-1", "state": "done", "action": "irrigate", "zone": 1, "result": {"litres": 5}}
+    await house.say("garden", "ack", local)
+    [board] = house.acts(BED)
+    with pilot.session() as session:
+        row = session.get_one(ActRow, board.id)
+        row.verdict, row.proof = "proved", {"measured_l": 5.0, "expected_l": 5.2}
+    told = act(house, board.id).sentence
+    assert told["en"].endswith(": done; done at the board. Proved: 5 L of 5 L flowed.")
+    assert told["id"].endswith(" Terbukti: 5 L dari 5 L mengalir.")
 
 
 def test_why_zone_of_the_future_or_of_no_zone_is_refused(pilot: Database) -> None:
