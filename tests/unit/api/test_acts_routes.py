@@ -12,6 +12,7 @@ import pytest
 from control.decisions import Finding, store_decisions
 from gateway.clock import SteppedClock
 from rules.reasons import Reason
+from tests.unit.api import house as village
 from tests.unit.api.house import START_MS, House
 
 ACTS, DECISIONS = "/api/v1/acts", "/api/v1/decisions"
@@ -82,6 +83,21 @@ async def test_request_act_in_a_busy_zone_is_a_conflict(pilot: httpx2.AsyncClien
     await pilot.post(ACTS, json=WATER)
 
     assert (await pilot.post(ACTS, json=WATER)).status_code == 409
+
+
+async def test_request_act_where_the_pump_has_no_room_is_a_conflict_that_names_what_runs_there(
+    pilot: httpx2.AsyncClient,
+) -> None:
+    other = {**village.BED, "device": "bedeng-2"}
+    await pilot.post("/api/v1/devices", json=other)
+    pump = {"site": "taman-kota", "resource": "pompa", "title": "Pompa utara", "max_zones": 1}
+    made = await pilot.post("/api/v1/resources", json={**pump, "zones": [BED, "taman-kota:bedeng-2:1"]})
+    assert made.status_code == 201, made.text
+    await pilot.post(ACTS, json=WATER)
+    refused = await pilot.post(ACTS, json={**WATER, "zone": "taman-kota:bedeng-2:1"})
+
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == f"Pompa utara has no room now, it serves {BED}; stop that, or wait for its end"
 
 
 async def test_request_act_with_a_key_that_is_none_names_it(pilot: httpx2.AsyncClient) -> None:
