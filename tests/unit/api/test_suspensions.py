@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from api.instants import format_instant
+from gateway.clock import SteppedClock
 from tests.unit.api.house import IRRIGATION, START_MS, House
 
 PATH = "/api/v1/suspensions"
@@ -79,11 +80,13 @@ async def test_create_suspension_with_something_wrong_names_it_in_both_languages
     assert "rincian dalam bahasa Inggris" not in answers[1].json()["detail"]
 
 
-async def test_list_suspensions_takes_filters_and_pages(pilot: httpx2.AsyncClient) -> None:
-    made = [
-        (await pilot.post(PATH, json={"kind": kind, "on": on, "hours": 1})).json()["id"]
-        for kind, on in [("pause", "site:taman-kota"), ("rain-delay", "site:taman-kota"), ("pause", f"zone:{BED}")]
-    ]
+async def test_list_suspensions_takes_filters_and_pages(house: House, pilot: httpx2.AsyncClient) -> None:
+    clock = house.services.clock
+    assert isinstance(clock, SteppedClock)
+    made = []
+    for kind, on in [("pause", "site:taman-kota"), ("rain-delay", "site:taman-kota"), ("pause", f"zone:{BED}")]:
+        made.append((await pilot.post(PATH, json={"kind": kind, "on": on, "hours": 1})).json()["id"])
+        await clock.advance(1)  # of one millisecond their order is nobody's
     await pilot.delete(f"{PATH}/{made[0]}")
 
     async def found(query: str) -> list[str]:
