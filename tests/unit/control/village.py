@@ -17,16 +17,21 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from sqlalchemy import select
 
 from control import ledger, registry, schedules
 from control.controller import Controller, ControllerConfig
 from control.database import Database, open_database
+from control.ids import act_id
+from control.ledger import Order
+from control.models import ActRow, DeviceRow
 from control.records import Act, ZoneParameters, ZoneSpec
 from gateway.errors import LinkLost
-from gateway.topics import TO_DEVICE, Address, parse_topic
+from gateway.topics import TO_DEVICE, Address, Channel, parse_topic
 from simulators.device import VirtualDevice
 from simulators.events import Event, What
 from simulators.faults import Fault
+from simulators.ledger import Ledger
 from simulators.machine import Place
 from simulators.memory import Memory, open_storage
 from simulators.speech import Outgoing
@@ -125,6 +130,12 @@ class Village:
         The last word that the controller was given of an act, since it was last put back to a backup.
     sent : list
         Each numbered command as it was published: how often the controller had been put back by then, id, number, zone.
+    told_n : int
+        The highest number that the controller was told of, since it was last put back to a backup.
+    statuses : list
+        Instant and number of each status it was given since then.
+    wrong : list of str
+        What somebody said that may never be said, as it was said.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -136,6 +147,9 @@ class Village:
         self.given: Counter[str] = Counter()
         self.heard: dict[str, str] = {}
         self.sent: list[tuple[int, str, int, str]] = []
+        self.told_n = 0
+        self.statuses: list[tuple[int, int]] = []
+        self.wrong: list[str] = []
         self.restored = 0
         self.fails: str | None = None  # how publishing fails
         self.cut_in: int | None = None  # after so many more events of acts the device loses its power
@@ -180,16 +194,19 @@ class Village:
         source.close()
         copy.close()
 
-    def restore(self) -> None:
-        """Put the controller back to its backup; the broker gives it what is retained."""
+    def restore(self, *, retained: bool = True) -> None:
+        """Put the controller back to its backup; the broker gives it what is retained, unless that is lost too."""
         self.database.close()
         for left in ("control.db-wal", "control.db-shm"):
             (self.folder / left).unlink(missing_ok=True)
         shutil.copy(self.folder / "backup.db", self.folder / "control.db")
         self.restored += 1
         self.heard.clear()
+        self.statuses.clear()
+        self.told_n = 0
         self.start_server(open_database(f"sqlite:///{self.folder}/control.db"))
-        self.hear_retained()
+        if retained:
+            self.hear_retained()
 
     def hear_retained(self) -> None:
         if self.status:
@@ -201,17 +218,42 @@ class Village:
         assert after is None
         return found
 
+    def plant(self, zone: str) -> str:
+        """Put an act into the ledger past all that asks whether the zone is free, as two who ask at once might."""
+        now_ms = self.clock.now_ms()
+        key = act_id(f"planted-{len(self.sent)}", 0, zone, now_ms)
+        order = Order(
+            device_key=DEVICE, zone_key=zone, action="irrigate", origin="manual", version=0, actor="ani", planned_ms=now_ms,
+            issued_ms=now_ms, expires_ms=now_ms + 300_000, seconds=10.0, litres=2.0, max_seconds=60,
+        )  # fmt: skip
+        with self.database.session() as session:
+            ledger.plan_act(session, key, order)
+        return key
+
+    def number(self) -> int:
+        """Return the number above which the controller goes on."""
+        with self.database.reader() as session:
+            return session.get_one(DeviceRow, DEVICE).last_n
+
     async def _publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, message_expiry_s: int | None = None
     ) -> None:
         message = json.loads(payload)
         if message.get("n") is not None and "action" in message:
             self.sent.append((self.restored, message["id"], message["n"], f"{DEVICE}:{message['zone']}"))
+            self._compare_with_disk(message["id"], message["n"])
         if self.fails == "before":
             raise LinkLost
         self.down.append((topic, payload))
         if self.fails == "after":
             raise LinkLost
+
+    def _compare_with_disk(self, key: str, n: int) -> None:
+        """Look, by a connection of its own, for what is sent: a crash now must find it as handed over under that number."""
+        with self.database.reader() as session:
+            kept = session.execute(select(ActRow.state, ActRow.n).where(ActRow.reference == key)).one_or_none()
+        if kept is None or tuple(kept) != ("sent", n):
+            self.wrong.append(f"{key} was sent as {n} while the ledger held {kept}")
 
     # The network
 
@@ -228,10 +270,21 @@ class Village:
     def _hear(self, message: tuple[str, bytes, bool]) -> None:
         self.run(self.controller.on_messages([message]))
         said = json.loads(message[1])
-        words = said.get("ledger", ()) if message[0].endswith("status") else [said] if message[0].endswith("ack") else ()
+        is_status, is_ack = message[0].endswith("status"), message[0].endswith("ack")
+        if is_status or is_ack:
+            self.told_n = max(self.told_n, said.get("n") or 0)
+        if is_status and said["online"]:
+            self.statuses.append((said["ts"], said["n"]))
+        words = said.get("ledger", ()) if is_status else [said] if is_ack else ()
         for word in words:
-            if word["state"] in ("done", "failed", "rejected", "indeterminate") and word.get("reason") != "replayed":
+            final = word["state"] in ("done", "failed", "rejected", "indeterminate") and word.get("reason") != "replayed"
+            if final and self._holds(word["id"]):
                 self.heard[word["id"]] = "expired" if word.get("reason") == "expired" else word["state"]
+
+    def _holds(self, key: str) -> bool:
+        """Tell whether the ledger has the act: after a restore it may be planned anew only later."""
+        with self.database.reader() as session:
+            return session.scalar(select(ActRow.id).where(ActRow.reference == key)) is not None
 
     # The device
 
@@ -270,7 +323,15 @@ class Village:
                 self.status = one.payload
             self.up.append((topic, one.payload, False))
             assert self.device is not None
+            self._compare_with_ledger(one)
             self.device.acknowledge(one)
+
+    def _compare_with_ledger(self, one: Outgoing) -> None:
+        """Hold that the device answers a command that it knows by what became of it."""
+        word = json.loads(one.payload)
+        replayed = one.channel is Channel.ACK and word.get("reason") == "replayed"
+        if replayed and Ledger(Memory(self._storage, DEVICE)).find(word["id"]) is not None:
+            self.wrong.append(f"{word['id']} was refused as replayed though the device knows how it ended")
 
     def _saw(self, event: Event) -> None:
         if event.what is What.ACT_BEGUN:
