@@ -75,10 +75,9 @@ def run_tick(
     """
     result = TickResult()
     state = session.get(ControllerRow, 1)
-    # The clock may have been put back; what was handled stays handled.
-    last_ms = now_ms if state is None else min(state.last_tick_ms, now_ms)
     result.acts += expire(session, now_ms)
     plots = load_plots(session, cache)
+    last_ms = _looked_ms(state, plots, now_ms)
     result.zones = len(plots)
     holds = load_holds(session, now_ms)
     for hold in rain_holds(session, plots, cache.forecasts, now_ms):
@@ -120,12 +119,18 @@ def run_tick(
 
 def leave_out(session: Session, zone_key: str, now_ms: int) -> list[Act]:
     """Keep as skipped what has come in a zone and did not begin, and return that: what planned it is about to end."""
-    state = session.get(ControllerRow, 1)
-    last_ms = now_ms if state is None else min(state.last_tick_ms, now_ms)
-    load_plots(session, cache := PlotCache(), zone_key)
+    plots = load_plots(session, cache := PlotCache(), zone_key)
+    last_ms = _looked_ms(session.get(ControllerRow, 1), plots, now_ms)
     pending = Pending().find(session, cache.timed, last_ms, now_ms)
     plans = [replace(_skipped(plot, due, last_ms, now_ms), cause="schedule-changed") for plot, dues in pending for due in dues]
     return [act for act, new in plan_acts(session, plans) if new]
+
+
+def _looked_ms(state: ControllerRow | None, plots: Sequence[Plot], now_ms: int) -> int:
+    """Return when it was last looked; where never, as in a backup from before the first tick, when the first schedule began."""
+    looked_ms = min((plot.since_ms for plot in plots), default=now_ms) if state is None else state.last_tick_ms
+    # The clock may have been put back; what was handled stays handled.
+    return min(looked_ms, now_ms)
 
 
 def _conclude(

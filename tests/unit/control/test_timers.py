@@ -240,3 +240,11 @@ async def test_once_made_up_days_later_counts_for_the_day_on_which_it_ran(pilot:
     assert (act.planned_ms, act.state) == (at("05:30"), "done")
     with pytest.raises(Conflict, match="40 L are left"):
         await house.controller.request_act(BED, "irrigate", litres=60.0, actor="ani")
+
+
+async def test_first_tick_ever_keeps_a_row_of_each_moment_that_came_before_it(pilot: Database) -> None:
+    starts = [{"time": time, "litres": 20.0} for time in ("05:30", "06:30")]
+    house = prepare(pilot, "05:00", (BED, timer("skip", starts=starts)))
+    await sleep_over(house, 0.25)
+    await house.minute()
+    assert ledger_of(house) == {("skipped", "missed"): 2}
