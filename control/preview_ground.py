@@ -130,6 +130,7 @@ def _give_rest(session: Session, ground: Ground, now_ms: int) -> None:
     if rest_l <= 0.0:
         return
     began_ms = instant(local_date(ZoneInfo(agency["timezone"]), now_ms).replace(day=1), 0, ZoneInfo(agency["timezone"]))
+    gave_ms = max(began_ms, now_ms - DAY_MS)
     order = Order(
         device_key=device["key"],
         zone_key=None,
@@ -137,8 +138,8 @@ def _give_rest(session: Session, ground: Ground, now_ms: int) -> None:
         origin="manual",
         version=0,
         actor="controller",
-        planned_ms=max(began_ms, now_ms - DAY_MS),
-        issued_ms=now_ms,
+        planned_ms=gave_ms,
+        issued_ms=gave_ms,
         expires_ms=now_ms,
         litres=rest_l,
     )
@@ -161,7 +162,7 @@ def _sharing(session: Session, zone_key: str) -> list[str]:
 
 def _acts(session: Session, zones: Sequence[str], now_ms: int) -> list[dict[str, Any]]:
     mine = ActRow.zone_key.in_(zones)
-    found = _rows(session, ActRow.metadata.tables["act"], mine & (or_(ActRow.planned_ms >= now_ms - RECENT_MS, OPEN_ACTS)))
+    found = _rows(session, ActRow.metadata.tables["act"], mine & (or_(ActRow.issued_ms >= now_ms - RECENT_MS, OPEN_ACTS)))
     # A run that is made up for once may be from long ago: the ledger has to know of it.
     last = (
         select(func.max(ActRow.id))

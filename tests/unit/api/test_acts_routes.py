@@ -220,5 +220,5 @@ async def test_show_act_and_why_of_its_zone_tell_the_same_with_what_the_rule_saw
     assert shown["why"]["en"].endswith("at 13:00: planned; asked for by a-operator.")
     assert (now["sentence"], now["act"], now["at"]) == (shown["why"], shown, "2026-11-22T05:00:00Z")
     assert (then["act"], then["ground"]) == (None, None)
-    assert "belum ada catatan pukul 12:00" in then["sentence"]["id"]
+    assert "tidak ada jadwal yang berlaku pukul 12:00" in then["sentence"]["id"]
     assert (ahead.status_code, ahead.json()["errors"][0]["field"], nowhere.status_code) == (422, "at", 404)

@@ -75,7 +75,7 @@ def test_why_tells_of_a_zone_now_or_at_a_local_time_in_either_language(run: Run,
     assert lines[0].startswith("Watering 12 L of Bedeng 1 at 13:00")
     assert "unknown        a test (controller)" in lines[-1]
     assert "Penyiraman 12 L di Bedeng 1" in why("--at", "2026-11-22T05:00:00Z", "--language", "id").stdout
-    assert "nothing is on record" in why("--at", "2026-11-22 12:59").stdout
+    assert "no schedule was in force" in why("--at", "2026-11-22 12:59").stdout
     assert json.loads(why("--at", "2026-11-22T13:00", "--json").stdout)["act"]["act"]["id"] == ACT
     for wrong in (("--at", "25:00"), ("--at", "2026-13-01T05:00"), ("--language", "jv")):
         assert isinstance(why(*wrong).exception, NotPossible)
